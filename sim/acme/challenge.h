@@ -1,0 +1,32 @@
+/* Challenge types: one row each. A new type is a new row. */
+#ifndef ACME_CHALLENGE_H
+#define ACME_CHALLENGE_H
+
+#include "acme/jwk.h"
+
+enum challenge_type { CHALLENGE_HTTP_01, CHALLENGE_DNS_01, CHALLENGE_TLS_ALPN_01, CHALLENGE_TYPE_COUNT };
+
+/* Where the proof is looked for. */
+enum challenge_medium { MEDIUM_HTTP, MEDIUM_DNS, MEDIUM_TLS };
+
+struct challenge_row {
+    const char *name; /* as on the wire: "http-01" */
+    const char *section;
+    enum challenge_medium medium;
+    bool wildcard; /* usable for wildcard identifiers */
+};
+const struct challenge_row *challenge_row(enum challenge_type type);
+bool challenge_type_read(struct str name, enum challenge_type *ret);
+
+/* token "." thumbprint (RFC 8555 section 8.1). */
+struct str challenge_key_authorization(struct arena *arena, struct str token, struct str thumbprint);
+/* What the validator must find: http-01 the key authorization itself; dns-01 base64url(SHA-256) of it; tls-alpn-01 the 32 raw bytes
+ * of that hash. */
+struct str challenge_proof(struct arena *arena, enum challenge_type type, struct str key_authorization);
+/* Where: http-01 the path "/.well-known/acme-challenge/TOKEN"; dns-01 the name "_acme-challenge.NAME"; tls-alpn-01 NAME. */
+struct str challenge_place(struct arena *arena, enum challenge_type type, struct str name, struct str token);
+/* A token: 32 random bytes in base64url. */
+struct str challenge_token(struct arena *arena, struct rng *rng);
+bool token_legal(struct str token); /* base64url alphabet only, not empty */
+
+#endif

@@ -1,0 +1,37 @@
+/* JWS as ACME uses it (RFC 8555 section 6.2): flattened JSON, nothing unprotected, one signature. Reading is strict;
+ * what is wrong becomes the problem the RFC names. Writing can be rude on purpose. */
+#ifndef ACME_JWS_H
+#define ACME_JWS_H
+
+#include "acme/jwk.h"
+#include "acme/problem.h"
+
+struct jws {
+    struct str alg, nonce, url;
+    struct str kid; /* .at == NULL: absent */
+    struct str jwk; /* JSON text; .at == NULL: absent */
+    struct str payload; /* decoded; empty for POST-as-GET */
+    struct str signing_input, signature;
+};
+
+/* Opens the envelope without checking the signature: JSON form, base64url, header members, alg in the list (badSignatureAlgorithm
+ * with `algorithms`), exactly one of jwk and kid, url present, nonce absent or well formed base64url (a missing nonce leaves .nonce.at NULL: the caller answers
+ * badNonce). On OK *ret borrows from the arena. On ERR_REFUSED *reterr_problem is the reply; *ret is untouched. Limits:
+ * 256 KiB. */
+enum err jws_open(struct arena *arena, struct str body, struct jws *ret, struct problem *reterr_problem);
+/* Signature by `key` and alg fits the key. false: the caller answers malformed/unauthorized. */
+bool jws_verify(const struct jws *jws, const struct key *key);
+
+struct jws_header {
+    struct str nonce; /* .at NULL: member left out (inner JWS, and rude tests) */
+    struct str url;
+    struct str kid; /* .at NULL: the key's jwk is embedded instead */
+};
+/* A flattened JWS as JSON text. payload empty = POST-as-GET. */
+enum err jws_seal(struct arena *arena, const struct key *key, const struct jws_header *header, struct str payload,
+                  struct str *ret);
+
+/* The algorithms we accept, as a JSON array text. */
+struct str jws_algorithms(void);
+
+#endif

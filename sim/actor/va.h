@@ -1,0 +1,18 @@
+/* A validation authority: makes one validation query per MSG_PROBE and reports a MSG_VERDICT. It follows redirects, reads bodies to
+ * a limit, keeps the time limit, and knows how to tell failures apart; what follows from a failure is the CA's business. */
+#ifndef ACTOR_VA_H
+#define ACTOR_VA_H
+
+#include "actor/actor.h"
+#include "plan/profile.h"
+
+struct va_options {
+    struct addr target; /* who is asked: a responder's seat, or an edge to the network */
+    const struct profile *profile; /* limits: redirects, body size, probes per query */
+};
+struct actor *va_new(const struct va_options *options);
+
+/* The failure words a verdict may carry; also the keys of profile outcomes and of retry_on. */
+const char *const *va_failures(size_t *ret_n);
+
+#endif

@@ -1,0 +1,97 @@
+/* A profile: what a CA may legitimately decide, as data. scenarios/profiles/NAME.json, or an object in a scenario that names its `base`. The
+ * RFC's rows and the values of `rfc8555` are the default; a profile says only what differs. The vocabulary is in conformance/profile.schema.json. */
+#ifndef PLAN_PROFILE_H
+#define PLAN_PROFILE_H
+
+#include "acme/challenge.h"
+#include "acme/lifecycle.h"
+#include "plan/paper.h"
+
+/* When failed queries are repeated by the server: "12s x10", "5s+5s x4" (5 s, then 10 s, ...), "none". */
+struct retry_schedule {
+    int64_t first_ms; /* after the first failed query ends */
+    int64_t growth_ms;
+    int count; /* retries after the first query; 0 = none */
+};
+
+enum retry_on { RETRY_ON_ANY, RETRY_ON_TRANSIENT };
+/* What happens to the challenge when a query fails in this way. */
+enum outcome_then {
+    THEN_RETRY, /* a failed query: repeated while the schedule lasts */
+    THEN_FINAL, /* the server gives up at once */
+    THEN_STAYS  /* a failed query, never repeated by the server, never given up: the client may ask again */
+};
+/* One way in which a validation can fail, and what this CA makes of it. */
+struct outcome {
+    struct str failure; /* "bad-status" "wrong-body" "refused" "nxdomain" ... : plan/profile.c has the list */
+    bool transient;     /* would another attempt be likely to meet something else; the RFC says nothing, the table does */
+    enum outcome_then then;
+    struct str type; /* problem type */
+    int status;
+    struct str detail; /* with {url} {name} {address} {status} {expected} {got} {place} */
+};
+enum { PROFILE_MAX_OUTCOMES = 64 };
+
+enum retry_after_form { RETRY_AFTER_NONE, RETRY_AFTER_SECONDS, RETRY_AFTER_DATE, RETRY_AFTER_RFC3339 };
+enum error_shape {
+    ERRORS_APPEND, /* every failed query adds a subproblem (8.2) */
+    ERRORS_LATEST, /* the last failure only */
+    ERRORS_HIDDEN  /* nothing before the challenge is invalid */
+};
+enum client_retry {
+    CLIENT_RETRY_QUERIES, /* a re-POST while processing makes the server query at once */
+    CLIENT_RETRY_IGNORED, /* 200, no effect */
+    CLIENT_RETRY_REFUSED  /* malformed */
+};
+enum failed_challenge { FAILED_KILLS_AUTHZ, FAILED_STAYS_IN_AUTHZ }; /* shorthand for two rows of the law; see profile.c */
+
+struct profile {
+    struct str name, title, base;
+    struct law law;
+    struct retry_schedule retry;
+    bool gives_up; /* schedule used up -> invalid; false: stays as it is for ever */
+    enum error_shape errors;
+    enum client_retry client_retry;
+    int64_t client_retry_every_ms;   /* more re-POSTs than one per this are answered 429 rateLimited; 0 = no limit */
+    bool client_retry_restarts;      /* a re-POST starts the count of retries anew */
+    bool read_queries;               /* POST-as-GET of a challenge queries too */
+    bool validates_inside_post;      /* the challenge POST is answered when the query has ended */
+    int64_t query_delay_ms;          /* between the response and the first query */
+    int64_t query_limit_ms;
+    int probes_per_query;            /* parallel fetches of one query */
+    int max_redirects;
+    bool redirect_any_port;          /* else only 80 and 443 */
+    size_t max_body;                 /* of an http-01 answer; more is "huge" */
+    struct str trims;                /* bytes ignored at the end of an http-01 body */
+    enum retry_after_form retry_after; /* form of all of ours */
+    int64_t retry_after_challenge_ms;  /* while processing; -1 = just past the next query; 0 = none */
+    int64_t retry_after_authz_ms;      /* while a challenge is processing; 0 = none */
+    int64_t retry_after_order_ms;      /* while processing; 0 = none */
+    bool processing_without_failure_has_retry_after;
+    int64_t issue_delay_ms;          /* finalize is answered `processing` for this long; 0 = valid at once */
+    bool order_shows_error;          /* an order lost to an authorization carries the challenge's error */
+    bool invalid_authz_shows_only_tried;
+    bool reuses_authz;               /* a valid authorization serves later orders */
+    int64_t authz_lifetime_ms, order_lifetime_ms, certificate_lifetime_ms;
+    bool terms_required;
+    struct outcome outcomes[PROFILE_MAX_OUTCOMES];
+    size_t n_outcomes;
+};
+
+/* The row for a failure word; falls back to "any"; never NULL. */
+const struct outcome *profile_outcome(const struct profile *profile, struct str failure);
+/* Is the failure retried by the server under this profile? */
+bool profile_retries(const struct profile *profile, const struct outcome *outcome);
+
+/* From a name ("boulder": embedded, or NAME.json in the folder of $ACMEDRILL_PROFILES) or from an object at `pointer` of a paper.
+ * Everything in the arena. On error, complaints. */
+enum err profile_load(struct arena *arena, struct str name, struct complaints *complaints, struct profile *ret);
+enum err profile_read(struct arena *arena, const struct paper *paper, const json_t *value, const char *pointer,
+                      struct complaints *complaints, struct profile *ret);
+const char *const *profile_names(size_t *ret_n); /* of the embedded ones, sorted */
+enum err retry_schedule_read(struct str text, struct retry_schedule *ret);
+struct str retry_schedule_text(struct arena *arena, const struct retry_schedule *schedule);
+/* All failure words, as in va.h and the schema. */
+const char *const *profile_failures(size_t *ret_n);
+
+#endif

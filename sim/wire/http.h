@@ -1,0 +1,69 @@
+/* HTTP as values: what a message says, not how it is sent. */
+#ifndef WIRE_HTTP_H
+#define WIRE_HTTP_H
+
+#include "base/str.h"
+
+enum { HTTP_MAX_HEADERS = 64, HTTP_MAX_BODY = 1 << 20 };
+
+struct header {
+    struct str name, value;
+};
+struct headers {
+    struct header at[HTTP_MAX_HEADERS];
+    size_t n;
+};
+
+/* How a response reaches the one who asked. The sender sets it; a real edge acts it out on the socket, and reports what it
+ * met when it is the one who asked (status 0 where no status line came). */
+enum delivery_how {
+    DELIVER_WHOLE,
+    DELIVER_REFUSED,   /* nobody listens */
+    DELIVER_RESET,     /* accepted, request read, then RST */
+    DELIVER_CLOSED,    /* accepted, then end of file before any byte */
+    DELIVER_HANG,      /* accepted, never answered: the asker's own time limit ends it */
+    DELIVER_TRUNCATED, /* Content-Length tells the whole, the connection ends after at_byte bytes of body */
+    DELIVER_SLOW,      /* headers at once, the body spread over over_ms */
+    DELIVER_GARBAGE,   /* bytes that are not HTTP */
+    DELIVER_COUNT
+};
+struct delivery {
+    enum delivery_how how;
+    size_t at_byte;
+    int64_t over_ms;
+    int64_t delay_ms; /* before the first byte, any `how` */
+};
+const char *delivery_text(enum delivery_how how); /* "whole" "refused" "reset" "closed" "hang" ... */
+bool delivery_read(struct str text, enum delivery_how *ret);
+
+struct http_request {
+    struct str method, url; /* absolute: "https://ca.test/dir" */
+    struct headers *headers; /* may be NULL: none */
+    struct str body;
+};
+struct http_response {
+    int status;
+    struct headers *headers;
+    struct str body;
+    struct delivery delivery;
+};
+
+/* First value of that name (case-insensitive), .at NULL when absent. */
+struct str headers_get(const struct headers *headers, const char *name);
+size_t headers_count(const struct headers *headers, const char *name);
+/* Appends; over HTTP_MAX_HEADERS the header is dropped. Texts are borrowed. */
+void headers_add(struct headers *headers, struct str name, struct str value);
+
+struct url {
+    struct str scheme, host, path; /* path with query, at least "/" ; host without port, IPv6 without brackets */
+    int port;                      /* the scheme's default when absent */
+    bool port_given;
+};
+/* http and https only, no user info, printable ASCII only. Slices of `text` (and a static "/"). */
+enum err url_parse(struct str text, struct url *ret);
+
+/* Retry-After (RFC 9110 section 10.2.3): seconds or HTTP-date, against `now`; *ret_at_ms is absolute UTC. ERR_NOT_FOUND: absent;
+ * ERR_MALFORMED: neither form (or two different headers). *ret_is_date may be NULL. */
+enum err retry_after_read(const struct headers *headers, int64_t now_ms, int64_t *ret_at_ms, bool *ret_is_date);
+
+#endif
