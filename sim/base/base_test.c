@@ -77,7 +77,14 @@ static void test_durations(void **state)
     static const struct {
         const char *text;
         int64_t ms;
-    } good[] = {{"0s", 0}, {"250ms", 250}, {"12s", 12000}, {"1m30s", 90000}, {"2h", 7200000}, {"90d", 7776000000}};
+    } good[] = {
+        {"0s",    0         },
+        {"250ms", 250       },
+        {"12s",   12000     },
+        {"1m30s", 90000     },
+        {"2h",    7200000   },
+        {"90d",   7776000000}
+    };
     for (size_t i = 0; i < COUNTOF(good); i++) {
         assert_int_equal(when_duration(str_c(good[i].text), &ms), OK);
         assert_int_equal(ms, good[i].ms);
@@ -89,6 +96,26 @@ static void test_durations(void **state)
     assert_int_equal(when_duration(STR("99999999999d"), &ms), ERR_LIMIT);
     assert_int_equal(when_duration(STR("99999999999999999999s"), &ms), ERR_LIMIT);
     arena_done(&a);
+}
+
+static void test_run_time(void **state)
+{
+    static const struct {
+        int64_t t_ms;
+        const char *text;
+    } rows[] = {
+        {0,       "0:00.0"   },
+        {3299,    "0:03.2"   },
+        {59999,   "0:59.9"   },
+        {60000,   "1:00.0"   },
+        {3723400, "1:02:03.4"},
+        {-1500,   "-0:01.5"  }
+    };
+    struct arena arena = {0};
+    (void)state;
+    for (size_t i = 0; i < COUNTOF(rows); i++)
+        assert_string_equal(when_run_time(&arena, rows[i].t_ms).at, rows[i].text);
+    arena_done(&arena);
 }
 
 static void test_dates(void **state)
@@ -150,6 +177,7 @@ int main(void)
         cmocka_unit_test(test_str_json_escapes),
         cmocka_unit_test(test_base64url_is_strict),
         cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_run_time),
         cmocka_unit_test(test_dates),
         cmocka_unit_test(test_heap_keeps_insertion_order),
         cmocka_unit_test(test_rng_is_a_function_of_the_seed),

@@ -101,9 +101,15 @@ static size_t utf8_length(struct str s)
     static const struct {
         unsigned char low, high, second_low, second_high, n;
     } forms[] = {
-        {0x00, 0x7f, 0, 0, 1},          {0xc2, 0xdf, 0x80, 0xbf, 2},    {0xe0, 0xe0, 0xa0, 0xbf, 3},
-        {0xe1, 0xec, 0x80, 0xbf, 3},    {0xed, 0xed, 0x80, 0x9f, 3},    {0xee, 0xef, 0x80, 0xbf, 3},
-        {0xf0, 0xf0, 0x90, 0xbf, 4},    {0xf1, 0xf3, 0x80, 0xbf, 4},    {0xf4, 0xf4, 0x80, 0x8f, 4},
+        {0x00, 0x7f, 0,    0,    1},
+        {0xc2, 0xdf, 0x80, 0xbf, 2},
+        {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3},
+        {0xed, 0xed, 0x80, 0x9f, 3},
+        {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4},
+        {0xf1, 0xf3, 0x80, 0xbf, 4},
+        {0xf4, 0xf4, 0x80, 0x8f, 4},
     };
     for (size_t i = 0; i < COUNTOF(forms); i++) {
         if (p[0] < forms[i].low || p[0] > forms[i].high) continue;
@@ -136,10 +142,16 @@ struct str str_vfmt(struct arena *arena, const char *fmt, va_list ap)
 {
     va_list again;
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    char first[512];
+    int n = vsnprintf(first, sizeof first, fmt, ap);
     assert(n >= 0);
-    char *at = arena_alloc(arena, (size_t)n + 1);
-    vsnprintf(at, (size_t)n + 1, fmt, again);
+    char *at;
+    if ((size_t)n < sizeof first) {
+        at = arena_copy(arena, first, (size_t)n);
+    } else {
+        at = arena_alloc(arena, (size_t)n + 1);
+        vsnprintf(at, (size_t)n + 1, fmt, again);
+    }
     va_end(again);
     return (struct str){at, (size_t)n};
 }
@@ -232,13 +244,16 @@ void buf_fmt(struct buf *buf, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    size_t room = buf->room > buf->n ? buf->room - buf->n : 0;
+    int n = vsnprintf(room ? buf->at + buf->n : NULL, room, fmt, ap);
     va_end(ap);
     assert(n >= 0);
-    buf_reserve(buf, (size_t)n);
-    va_start(ap, fmt);
-    vsnprintf(buf->at + buf->n, (size_t)n + 1, fmt, ap);
-    va_end(ap);
+    if ((size_t)n >= room) {
+        buf_reserve(buf, (size_t)n);
+        va_start(ap, fmt);
+        vsnprintf(buf->at + buf->n, (size_t)n + 1, fmt, ap);
+        va_end(ap);
+    }
     buf->n += (size_t)n;
 }
 

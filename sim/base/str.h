@@ -17,9 +17,9 @@ struct str {
     size_t n;
 };
 
-#define STR(literal)  ((struct str){"" literal, sizeof(literal) - 1})
-#define STR_ARGS(s)   (int)(s).n, (s).at ? (s).at : "" /* for "%.*s" */
-#define COUNTOF(a)    (sizeof(a) / sizeof *(a))
+#define STR(literal) ((struct str){"" literal, sizeof(literal) - 1})
+#define STR_ARGS(s)  (int)(s).n, (s).at ? (s).at : "" /* for "%.*s" */
+#define COUNTOF(a)   (sizeof(a) / sizeof *(a))
 
 struct str str_c(const char *c); /* NULL gives the empty str */
 bool str_eq(struct str a, struct str b);

@@ -7,7 +7,13 @@
 static const struct {
     const char *unit;
     int64_t ms;
-} units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+} units[] = {
+    {"d",  86400000},
+    {"h",  3600000 },
+    {"m",  60000   },
+    {"s",  1000    },
+    {"ms", 1       }
+};
 
 #define CENTURY_MS (INT64_C(36525) * 86400000)
 
@@ -59,6 +65,14 @@ static struct tm split(int64_t utc_ms)
     struct tm tm = {0};
     gmtime_r(&seconds, &tm);
     return tm;
+}
+
+struct str when_run_time(struct arena *arena, int64_t t_ms)
+{
+    const char *sign = t_ms < 0 ? "-" : "";
+    long long tenths = (t_ms < 0 ? -t_ms : t_ms) / 100, seconds = tenths / 10, minutes = seconds / 60;
+    if (minutes < 60) return str_fmt(arena, "%s%lld:%02lld.%lld", sign, minutes, seconds % 60, tenths % 10);
+    return str_fmt(arena, "%s%lld:%02lld:%02lld.%lld", sign, minutes / 60, minutes % 60, seconds % 60, tenths % 10);
 }
 
 struct str when_rfc3339(struct arena *arena, int64_t utc_ms)
@@ -120,7 +134,8 @@ enum err when_rfc3339_parse(struct str text, int64_t *ret_utc_ms)
 }
 
 static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
 struct str when_http_date(struct arena *arena, int64_t utc_ms)
 {
@@ -138,10 +153,12 @@ enum err when_http_date_parse(struct str text, int64_t *ret_utc_ms)
     memcpy(c, text.at, text.n);
     c[text.n] = 0;
     if (sscanf(c, "%*3[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d GM%c", &tm.tm_mday, month, &tm.tm_year, &tm.tm_hour,
-               &tm.tm_min, &tm.tm_sec, &rest) == 7 && rest == 'T' && text.n == 29) {
+               &tm.tm_min, &tm.tm_sec, &rest) == 7 &&
+        rest == 'T' && text.n == 29) {
         tm.tm_year -= 1900;
     } else if (sscanf(c, "%*[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d GM%c", &tm.tm_mday, month, &tm.tm_year,
-                      &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &rest) == 7 && rest == 'T') {
+                      &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &rest) == 7 &&
+               rest == 'T') {
         if (tm.tm_year < 70) tm.tm_year += 100;
     } else if (sscanf(c, "%*3[A-Za-z] %3[A-Za-z] %2d %2d:%2d:%2d %4d%c", month, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
                       &tm.tm_sec, &tm.tm_year, &rest) == 6) {

@@ -13,6 +13,9 @@ enum err when_duration(struct str text, int64_t *ret_ms);
 /* The shortest text that when_duration reads back: "1m30s"; 0 is "0s". */
 struct str when_duration_text(struct arena *arena, int64_t ms);
 
+/* A time of a run for people: "0:03.2", "1:02:03.4". */
+struct str when_run_time(struct arena *arena, int64_t t_ms);
+
 /* RFC 3339, "2030-01-01T00:00:12Z"; parts of a second are dropped when writing, accepted when reading. */
 struct str when_rfc3339(struct arena *arena, int64_t utc_ms);
 enum err when_rfc3339_parse(struct str text, int64_t *ret_utc_ms);
