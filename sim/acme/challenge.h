@@ -20,10 +20,11 @@ bool challenge_type_read(struct str name, enum challenge_type *ret);
 
 /* token "." thumbprint (RFC 8555 section 8.1). */
 struct str challenge_key_authorization(struct arena *arena, struct str token, struct str thumbprint);
-/* What the validator must find: http-01 the key authorization itself; dns-01 base64url(SHA-256) of it; tls-alpn-01 the 32 raw bytes
- * of that hash. */
+/* What the validator must find: http-01 the key authorization itself; dns-01 base64url(SHA-256) of it; tls-alpn-01 the
+ * 32 raw bytes of that hash. */
 struct str challenge_proof(struct arena *arena, enum challenge_type type, struct str key_authorization);
-/* Where: http-01 the path "/.well-known/acme-challenge/TOKEN"; dns-01 the name "_acme-challenge.NAME"; tls-alpn-01 NAME. */
+/* Where: http-01 the path "/.well-known/acme-challenge/TOKEN"; dns-01 the name "_acme-challenge.NAME"; tls-alpn-01
+ * NAME. */
 struct str challenge_place(struct arena *arena, enum challenge_type type, struct str name, struct str token);
 /* A token: 32 random bytes in base64url. */
 struct str challenge_token(struct arena *arena, struct rng *rng);

@@ -25,8 +25,8 @@ struct key *key_from_pem(struct str pem);
 struct str key_pem(const struct key *key, struct arena *arena); /* PKCS#8 private key PEM; real keys only */
 
 /* A public key from a JWK object's JSON text. Strict: EC coordinates of full length and on the curve; RSA of 2048 to
- * 4096 bits, odd exponent, no leading zeros; no private member. On ERR_REFUSED *reterr_why is an English sentence (static or arena)
- * for badPublicKey; ERR_MALFORMED when it is no JWK at all. The key's sealing is `sealing`. */
+ * 4096 bits, odd exponent, no leading zeros; no private member. On ERR_REFUSED *reterr_why is an English sentence
+ * (static or arena) for badPublicKey; ERR_MALFORMED when it is no JWK at all. The key's sealing is `sealing`. */
 enum err key_from_jwk(struct arena *arena, struct str json, enum sealing sealing, struct key **ret,
                       struct str *reterr_why);
 struct str key_jwk(const struct key *key, struct arena *arena);        /* canonical public JWK (RFC 7638 order) */

@@ -8,16 +8,16 @@
 
 struct jws {
     struct str alg, nonce, url;
-    struct str kid; /* .at == NULL: absent */
-    struct str jwk; /* JSON text; .at == NULL: absent */
+    struct str kid;     /* .at == NULL: absent */
+    struct str jwk;     /* JSON text; .at == NULL: absent */
     struct str payload; /* decoded; empty for POST-as-GET */
     struct str signing_input, signature;
 };
 
-/* Opens the envelope without checking the signature: JSON form, base64url, header members, alg in the list (badSignatureAlgorithm
- * with `algorithms`), exactly one of jwk and kid, url present, nonce absent or well formed base64url (a missing nonce leaves .nonce.at NULL: the caller answers
- * badNonce). On OK *ret borrows from the arena. On ERR_REFUSED *reterr_problem is the reply; *ret is untouched. Limits:
- * 256 KiB. */
+/* Opens the envelope without checking the signature: JSON form, base64url, header members, alg in the list
+ * (badSignatureAlgorithm with `algorithms`), exactly one of jwk and kid, url present, nonce absent or well formed
+ * base64url (a missing nonce leaves .nonce.at NULL: the caller answers badNonce). On OK *ret borrows from the arena. On
+ * ERR_REFUSED *reterr_problem is the reply; *ret is untouched. Limits: 256 KiB. */
 enum err jws_open(struct arena *arena, struct str body, struct jws *ret, struct problem *reterr_problem);
 /* Signature by `key` and alg fits the key. false: the caller answers malformed/unauthorized. */
 bool jws_verify(const struct jws *jws, const struct key *key);

@@ -48,9 +48,9 @@ enum lifecycle_event {
     EV_COUNT
 };
 
-const char *object_text(enum object o);              /* "account" "order" "authz" "challenge" */
-const char *status_text(enum status s);              /* as on the wire; "none" for STATUS_NONE */
-enum status status_read(struct str text);            /* STATUS_NONE: not a status of RFC 8555 */
+const char *object_text(enum object o);   /* "account" "order" "authz" "challenge" */
+const char *status_text(enum status s);   /* as on the wire; "none" for STATUS_NONE */
+enum status status_read(struct str text); /* STATUS_NONE: not a status of RFC 8555 */
 const char *lifecycle_event_text(enum lifecycle_event ev);
 bool status_is_final(enum object o, enum status s);  /* no row of the RFC leaves it */
 bool status_of_object(enum object o, enum status s); /* may an object of this kind have it at all */

@@ -24,8 +24,8 @@ struct account_doc { /* reply, and request of newAccount / update */
 struct identifier_doc {
     struct str type, value; /* "dns", "a.example.test" or "*.example.test" in an order */
 };
-struct order_doc { /* reply, and request of newOrder (identifiers and dates only) */
-    struct str status; /* the text as sent, may be no status at all */
+struct order_doc {                             /* reply, and request of newOrder (identifiers and dates only) */
+    struct str status;                         /* the text as sent, may be no status at all */
     struct str expires, not_before, not_after; /* RFC 3339 */
     struct identifier_doc *identifiers;
     size_t n_identifiers;
@@ -51,7 +51,8 @@ struct authz_doc {
 struct str directory_write(struct arena *arena, const struct directory_doc *doc);
 enum err directory_read(struct arena *arena, struct str json, struct directory_doc *ret);
 struct str account_write(struct arena *arena, const struct account_doc *doc);
-struct str account_request(struct arena *arena, const struct account_doc *doc); /* what a client sends: no status, no orders */
+struct str account_request(struct arena *arena,
+                           const struct account_doc *doc); /* what a client sends: no status, no orders */
 enum err account_read(struct arena *arena, struct str json, struct account_doc *ret);
 struct str order_write(struct arena *arena, const struct order_doc *doc);
 struct str order_request(struct arena *arena, const struct order_doc *doc);
@@ -67,7 +68,8 @@ enum err finalize_read(struct arena *arena, struct str json, struct str *ret_csr
 /* {"status": "deactivated"} */
 bool deactivation_read(struct arena *arena, struct str json);
 
-/* A DNS name as an order may carry it: LDH labels (A-labels), 253 octets, at least two labels, optional leading "*.". *ret_wildcard and *ret_base may be NULL. */
+/* A DNS name as an order may carry it: LDH labels (A-labels), 253 octets, at least two labels, optional leading "*.".
+ * *ret_wildcard and *ret_base may be NULL. */
 bool name_legal(struct str name, bool *ret_wildcard, struct str *ret_base);
 
 #endif

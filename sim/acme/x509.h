@@ -1,5 +1,5 @@
-/* Certificates as far as ACME needs them. CSR and leaf are DER by hand: OpenSSL 3.0's d2i_X509_REQ and X509_set_pubkey cost 420 us of a
- * 780 us issuance. Tests check every byte against OpenSSL. */
+/* Certificates as far as ACME needs them. CSR and leaf are DER by hand: OpenSSL 3.0's d2i_X509_REQ and X509_set_pubkey
+ * cost 420 us of a 780 us issuance. Tests check every byte against OpenSSL. */
 #ifndef ACME_X509_H
 #define ACME_X509_H
 
@@ -9,12 +9,12 @@
 enum { CSR_MAX_NAMES = 100 };
 
 struct csr {
-    struct key *key; /* the subject key; csr_done frees it */
+    struct key *key;                 /* the subject key; csr_done frees it */
     struct str names[CSR_MAX_NAMES]; /* dns names of CN and subjectAltName, lower case, each once, sorted */
     size_t n_names;
 };
-/* Reads PKCS#10 DER and checks its signature. ERR_REFUSED: *reterr_problem is a badCSR (or badPublicKey) with the reason.
- * names borrow from the arena. `sealing` says how its key is to be taken. */
+/* Reads PKCS#10 DER and checks its signature. ERR_REFUSED: *reterr_problem is a badCSR (or badPublicKey) with the
+ * reason. names borrow from the arena. `sealing` says how its key is to be taken. */
 enum err csr_read(struct arena *arena, struct str der, enum sealing sealing, struct csr *ret,
                   struct problem *reterr_problem);
 void csr_done(struct csr *csr);
@@ -25,19 +25,20 @@ enum err csr_write(struct arena *arena, const struct key *key, const struct str 
 struct issuer;
 struct issuer *issuer_new(enum sealing sealing, struct rng *rng, int64_t now_ms);
 void issuer_free(struct issuer *issuer);
-struct str issuer_root_pem(const struct issuer *issuer);  /* lives as long as the issuer */
+struct str issuer_root_pem(const struct issuer *issuer); /* lives as long as the issuer */
 struct str issuer_intermediate_pem(const struct issuer *issuer);
 /* A leaf for the CSR's key and names, serverAuth, 16 bytes of serial from rng; *ret_pem is leaf then intermediate. */
 enum err issuer_issue(const struct issuer *issuer, struct arena *arena, const struct csr *csr, int64_t not_before_ms,
                       int64_t not_after_ms, struct rng *rng, struct str *ret_pem);
 
 /* For servers of ours: a leaf for names and IP addresses ("127.0.0.1", "localhost") with its private key, PEM. */
-enum err issuer_issue_server(const struct issuer *issuer, struct arena *arena, const struct key *key, const struct str *names,
-                             size_t n, int64_t now_ms, struct rng *rng, struct str *ret_chain_pem);
+enum err issuer_issue_server(const struct issuer *issuer, struct arena *arena, const struct key *key,
+                             const struct str *names, size_t n, int64_t now_ms, struct rng *rng,
+                             struct str *ret_chain_pem);
 
 /* What an observer reads from a PEM chain: number of certificates, and of the first its dns names (sorted), validity,
- * and whether its key is `key` (NULL: not asked). ERR_MALFORMED when it is no PEM chain. Real certificates only: symbolic ones parse too,
- * their signatures are not checked. */
+ * and whether its key is `key` (NULL: not asked). ERR_MALFORMED when it is no PEM chain. Real certificates only:
+ * symbolic ones parse too, their signatures are not checked. */
 struct chain_facts {
     size_t n_certificates;
     struct str names[CSR_MAX_NAMES];

@@ -1,0 +1,28 @@
+/* The octets that the reading and the writing of certificates share. */
+#ifndef ACME_X509_INSIDE_H
+#define ACME_X509_INSIDE_H
+
+#include "acme/der.h"
+#include "acme/x509.h"
+
+/* RFC 5280 section 4.2.1 and appendix A.1, RFC 2985 section 5.4.2. None has a zero octet: they serve as C texts. */
+#define OID_COMMON_NAME              "\x55\x04\x03"
+#define OID_ORGANIZATION             "\x55\x04\x0a"
+#define OID_SUBJECT_KEY_IDENTIFIER   "\x55\x1d\x0e"
+#define OID_KEY_USAGE                "\x55\x1d\x0f"
+#define OID_SUBJECT_ALT_NAME         "\x55\x1d\x11"
+#define OID_BASIC_CONSTRAINTS        "\x55\x1d\x13"
+#define OID_AUTHORITY_KEY_IDENTIFIER "\x55\x1d\x23"
+#define OID_EXTENDED_KEY_USAGE       "\x55\x1d\x25"
+#define OID_EXTENSION_REQUEST        "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0e"
+#define OID_SERVER_AUTH              "\x2b\x06\x01\x05\x05\x07\x03\x01"
+
+/* Tags inside a GeneralName. */
+enum { NAME_DNS = DER_CONTEXT | 2, NAME_IP = DER_CONTEXT | 7 };
+
+enum { MAX_DNS_NAME = 253, MAX_COMMON_NAME = 64 };
+
+/* What we take for a dns name in a certificate: printable ASCII without spaces, and not too long. */
+bool dns_name_legal(struct str name);
+
+#endif
