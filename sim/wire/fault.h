@@ -1,5 +1,5 @@
-/* Faults: what can happen to a message at the gate. A table of named transforms; a new fault is a row and a function. No dice: a
- * fault is named, placed and counted by whoever marks the message with it. */
+/* Faults: what can happen to a message at the gate. A table of named transforms; a new fault is a row and a function.
+ * No dice: a fault is named, placed and counted by whoever marks the message with it. */
 #ifndef WIRE_FAULT_H
 #define WIRE_FAULT_H
 

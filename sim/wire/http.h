@@ -9,13 +9,15 @@ enum { HTTP_MAX_HEADERS = 64, HTTP_MAX_BODY = 1 << 20 };
 struct header {
     struct str name, value;
 };
+/* Only at[0 .. n-1] may be read: a copy kept by headers_copy has room for no more. So pass it by pointer, never by
+ * value. */
 struct headers {
-    struct header at[HTTP_MAX_HEADERS];
     size_t n;
+    struct header at[HTTP_MAX_HEADERS];
 };
 
-/* How a response reaches the one who asked. The sender sets it; a real edge acts it out on the socket, and reports what it
- * met when it is the one who asked (status 0 where no status line came). */
+/* How a response reaches the one who asked. The sender sets it; a real edge acts it out on the socket, and reports what
+ * it met when it is the one who asked (status 0 where no status line came). */
 enum delivery_how {
     DELIVER_WHOLE,
     DELIVER_REFUSED,   /* nobody listens */
@@ -35,9 +37,11 @@ struct delivery {
 };
 const char *delivery_text(enum delivery_how how); /* "whole" "refused" "reset" "closed" "hang" ... */
 bool delivery_read(struct str text, enum delivery_how *ret);
+/* Whether the asker gets a status line at all: whole, truncated, slow. */
+bool delivery_has_status(enum delivery_how how);
 
 struct http_request {
-    struct str method, url; /* absolute: "https://ca.test/dir" */
+    struct str method, url;  /* absolute: "https://ca.test/dir" */
     struct headers *headers; /* may be NULL: none */
     struct str body;
 };
@@ -53,6 +57,10 @@ struct str headers_get(const struct headers *headers, const char *name);
 size_t headers_count(const struct headers *headers, const char *name);
 /* Appends; over HTTP_MAX_HEADERS the header is dropped. Texts are borrowed. */
 void headers_add(struct headers *headers, struct str name, struct str value);
+/* Replaces every value of that name by one; a value with .at NULL removes them all. */
+void headers_set(struct headers *headers, const char *name, struct str value);
+/* A copy to keep, texts and all, with room for its n entries only: not to be added to. */
+const struct headers *headers_copy(struct arena *arena, const struct headers *headers);
 
 struct url {
     struct str scheme, host, path; /* path with query, at least "/" ; host without port, IPv6 without brackets */
@@ -62,8 +70,8 @@ struct url {
 /* http and https only, no user info, printable ASCII only. Slices of `text` (and a static "/"). */
 enum err url_parse(struct str text, struct url *ret);
 
-/* Retry-After (RFC 9110 section 10.2.3): seconds or HTTP-date, against `now`; *ret_at_ms is absolute UTC. ERR_NOT_FOUND: absent;
- * ERR_MALFORMED: neither form (or two different headers). *ret_is_date may be NULL. */
+/* Retry-After (RFC 9110 section 10.2.3): seconds or HTTP-date, against `now`; *ret_at_ms is absolute UTC.
+ * ERR_NOT_FOUND: absent; ERR_MALFORMED: neither form (or two different headers). *ret_is_date may be NULL. */
 enum err retry_after_read(const struct headers *headers, int64_t now_ms, int64_t *ret_at_ms, bool *ret_is_date);
 
 #endif

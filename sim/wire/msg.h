@@ -1,5 +1,5 @@
-/* What travels between seats of the hall: one tagged union. A message owns all its texts by its own arena and is passed by
- * pointer; whoever takes it last frees it. */
+/* What travels between seats of the hall: one tagged union. A message owns all its texts by its own arena and is passed
+ * by pointer; whoever takes it last frees it. */
 #ifndef WIRE_MSG_H
 #define WIRE_MSG_H
 
@@ -48,10 +48,10 @@ struct probe {
 /* How a query ended. The words are the profile's outcome rows: see plan/profile.h. */
 struct verdict {
     bool ok;
-    struct str failure;         /* "404 family": "bad-status", "wrong-body", "refused" ...; empty when ok */
-    struct str url, address;    /* what was fetched last, from where */
-    struct str expected, got;   /* the proof, and what was found (at most 256 bytes) */
-    int status;                 /* HTTP status where there was one */
+    struct str failure;       /* "404 family": "bad-status", "wrong-body", "refused" ...; empty when ok */
+    struct str url, address;  /* what was fetched last, from where */
+    struct str expected, got; /* the proof, and what was found (at most 256 bytes) */
+    int status;               /* HTTP status where there was one */
 };
 
 struct provision {
@@ -60,8 +60,8 @@ struct provision {
 };
 
 struct exit_note {
-    bool success;       /* the client holds a certificate */
-    struct str reason;  /* otherwise why it gave up, in words */
+    bool success;      /* the client holds a certificate */
+    struct str reason; /* otherwise why it gave up, in words */
 };
 
 struct fault;
@@ -83,10 +83,12 @@ struct msg {
         struct exit_note exit;
     } as;
     const struct fault *fault; /* to be applied at the gate, NULL = none */
+    bool dropped;              /* set by a fault: logged, and delivered to nobody */
+    bool gated;                /* the hall's own: the gate has seen it */
     struct arena arena;        /* owns every text above */
 };
 
-/* An empty message with its own arena. */
+/* An empty message with its own arena, in which it lies itself. */
 struct msg *msg_new(enum msg_kind kind);
 void msg_free(struct msg *msg);
 const char *msg_kind_text(enum msg_kind kind);
@@ -103,5 +105,7 @@ struct msg *outbox_post(struct outbox *box, enum msg_kind kind, struct addr to, 
 void outbox_forward(struct outbox *box, struct msg *msg, struct addr to, uint64_t flow);
 /* Convenience for responses: adds a header to as.response / as.request, texts copied into the message. */
 void msg_header(struct msg *msg, const char *name, struct str value);
+/* The delivery of a response, a DNS answer or a TLS answer; NULL for other kinds. */
+struct delivery *msg_delivery(struct msg *msg);
 
 #endif
