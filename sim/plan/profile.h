@@ -1,11 +1,15 @@
-/* A profile: what a CA may legitimately decide, as data. scenarios/profiles/NAME.json, or an object in a scenario that names its `base`. The
- * RFC's rows and the values of `rfc8555` are the default; a profile says only what differs. The vocabulary is in conformance/profile.schema.json. */
+/* A profile: what a CA may legitimately decide, as data. scenarios/profiles/NAME.json, or an object in a scenario that
+ * names its `base`. The RFC's rows and the values of `rfc8555` are the default; a profile says only what differs. The
+ * vocabulary is in conformance/profile.schema.json. */
 #ifndef PLAN_PROFILE_H
 #define PLAN_PROFILE_H
 
 #include "acme/challenge.h"
 #include "acme/lifecycle.h"
 #include "plan/paper.h"
+
+/* The profile that is meant when none is named, and the base of those that name none. */
+#define PROFILE_DEFAULT "rfc8555"
 
 /* When failed queries are repeated by the server: "12s x10", "5s+5s x4" (5 s, then 10 s, ...), "none". */
 struct retry_schedule {
@@ -24,7 +28,7 @@ enum outcome_then {
 /* One way in which a validation can fail, and what this CA makes of it. */
 struct outcome {
     struct str failure; /* "bad-status" "wrong-body" "refused" "nxdomain" ... : plan/profile.c has the list */
-    bool transient;     /* would another attempt be likely to meet something else; the RFC says nothing, the table does */
+    bool transient; /* would another attempt be likely to meet something else; the RFC says nothing, the table does */
     enum outcome_then then;
     struct str type; /* problem type */
     int status;
@@ -43,35 +47,37 @@ enum client_retry {
     CLIENT_RETRY_IGNORED, /* 200, no effect */
     CLIENT_RETRY_REFUSED  /* malformed */
 };
-enum failed_challenge { FAILED_KILLS_AUTHZ, FAILED_STAYS_IN_AUTHZ }; /* shorthand for two rows of the law; see profile.c */
+/* "failed_challenge" is shorthand for two rows of the law: "kills authz" (the RFC's), "stays in authz" (until the last
+ * one has failed), "leaves authz pending" (even then). */
 
 struct profile {
-    struct str name, title, base;
+    struct str name, title, note, base; /* name: empty for an object in a scenario */
     struct law law;
     struct retry_schedule retry;
+    enum retry_on retry_on;
     bool gives_up; /* schedule used up -> invalid; false: stays as it is for ever */
     enum error_shape errors;
     enum client_retry client_retry;
-    int64_t client_retry_every_ms;   /* more re-POSTs than one per this are answered 429 rateLimited; 0 = no limit */
-    bool client_retry_restarts;      /* a re-POST starts the count of retries anew */
-    bool read_queries;               /* POST-as-GET of a challenge queries too */
-    bool validates_inside_post;      /* the challenge POST is answered when the query has ended */
-    int64_t query_delay_ms;          /* between the response and the first query */
+    int64_t client_retry_every_ms; /* more re-POSTs than one per this are answered 429 rateLimited; 0 = no limit */
+    bool client_retry_restarts;    /* a re-POST starts the count of retries anew */
+    bool read_queries;             /* POST-as-GET of a challenge queries too */
+    bool validates_inside_post;    /* the challenge POST is answered when the query has ended */
+    int64_t query_delay_ms;        /* between the response and the first query */
     int64_t query_limit_ms;
-    int probes_per_query;            /* parallel fetches of one query */
+    int probes_per_query; /* parallel fetches of one query */
     int max_redirects;
-    bool redirect_any_port;          /* else only 80 and 443 */
-    size_t max_body;                 /* of an http-01 answer; more is "huge" */
-    struct str trims;                /* bytes ignored at the end of an http-01 body */
-    enum retry_after_form retry_after; /* form of all of ours */
-    int64_t retry_after_challenge_ms;  /* while processing; -1 = just past the next query; 0 = none */
-    int64_t retry_after_authz_ms;      /* while a challenge is processing; 0 = none */
-    int64_t retry_after_order_ms;      /* while processing; 0 = none */
-    bool processing_without_failure_has_retry_after;
-    int64_t issue_delay_ms;          /* finalize is answered `processing` for this long; 0 = valid at once */
-    bool order_shows_error;          /* an order lost to an authorization carries the challenge's error */
+    bool redirect_any_port;                          /* else only 80 and 443 */
+    size_t max_body;                                 /* of an http-01 answer; more is "huge" */
+    struct str trims;                                /* bytes ignored at the end of an http-01 body */
+    enum retry_after_form retry_after;               /* form of all of ours */
+    int64_t retry_after_challenge_ms;                /* while processing; -1 = just past the next query; 0 = none */
+    int64_t retry_after_authz_ms;                    /* while a challenge is processing; 0 = none */
+    int64_t retry_after_order_ms;                    /* while processing; 0 = none */
+    bool processing_without_failure_has_retry_after; /* "retry_after_before_failure" */
+    int64_t issue_delay_ms; /* finalize is answered `processing` for this long; 0 = valid at once */
+    bool order_shows_error; /* an invalid order says why; lost to an authorization it carries the challenge's error */
     bool invalid_authz_shows_only_tried;
-    bool reuses_authz;               /* a valid authorization serves later orders */
+    bool reuses_authz; /* a valid authorization serves later orders */
     int64_t authz_lifetime_ms, order_lifetime_ms, certificate_lifetime_ms;
     bool terms_required;
     struct outcome outcomes[PROFILE_MAX_OUTCOMES];
@@ -80,15 +86,23 @@ struct profile {
 
 /* The row for a failure word; falls back to "any"; never NULL. */
 const struct outcome *profile_outcome(const struct profile *profile, struct str failure);
-/* Is the failure retried by the server under this profile? */
+/* Does the server itself repeat the query after this failure (while its schedule lasts)? False too when there is no
+ * schedule. */
 bool profile_retries(const struct profile *profile, const struct outcome *outcome);
 
-/* From a name ("boulder": embedded, or NAME.json in the folder of $ACMEDRILL_PROFILES) or from an object at `pointer` of a paper.
- * Everything in the arena. On error, complaints. */
+/* The first decision, by its word in a profile, in which `given` departs from `base` and `target` is not like it; NULL:
+ * there is none. Left aside: how failed queries are retried, reported and timed, which can be seen and judged whatever
+ * was expected. */
+const char *profile_differs(const struct profile *given, const struct profile *base, const struct profile *target);
+
+/* From a name ("boulder": embedded, or NAME.json in the folder of $ACMEDRILL_PROFILES) or from an object at `pointer`
+ * of a paper. Everything in the arena. On error, complaints. */
 enum err profile_load(struct arena *arena, struct str name, struct complaints *complaints, struct profile *ret);
 enum err profile_read(struct arena *arena, const struct paper *paper, const json_t *value, const char *pointer,
                       struct complaints *complaints, struct profile *ret);
 const char *const *profile_names(size_t *ret_n); /* of the embedded ones, sorted */
+/* Checks the file of a profile, title and all. */
+enum err profile_lint(struct arena *arena, const char *path, struct complaints *complaints);
 enum err retry_schedule_read(struct str text, struct retry_schedule *ret);
 struct str retry_schedule_text(struct arena *arena, const struct retry_schedule *schedule);
 /* All failure words, as in va.h and the schema. */

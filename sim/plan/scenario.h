@@ -1,7 +1,8 @@
-/* A scenario file: what is given, how the responder, the CA and the client behave, and what is expected. The reference for people is
- * conformance/scenario.schema.json and the README; this loader checks all of it, with its own words.
+/* A scenario file: what is given, how the responder, the CA and the client behave, and what is expected. The reference
+ * for people is conformance/scenario.schema.json and the README; this loader checks all of it, with its own words.
  *
- * A file has one case, or one per variant: each case is complete in itself (overlay already applied, its expectations after the shared ones). */
+ * A file has one case, or one per variant: each case is complete in itself (overlay already applied, its expectations
+ * after the shared ones). */
 #ifndef PLAN_SCENARIO_H
 #define PLAN_SCENARIO_H
 
@@ -11,12 +12,12 @@
 
 enum { SCENARIO_MAX_NAMES = 16, SCENARIO_MAX_ANSWERS = 64, SCENARIO_MAX_STEPS = 64, SCENARIO_MAX_EXPECTS = 64 };
 
-/* --- responder: what the validator meets ---------------------------------------------------------------------- */
+/* --- responder: what the validator meets ----------------------------------------------------------------- */
 enum answer_kind {
-    ANSWER_OK,    /* the provisioned proof */
-    ANSWER_HTTP,  /* status, headers, body, delivery */
-    ANSWER_DNS,   /* rcode, records, delivery */
-    ANSWER_TLS    /* alpn, certificate defects, delivery */
+    ANSWER_OK,   /* the provisioned proof */
+    ANSWER_HTTP, /* status, headers, body, delivery */
+    ANSWER_DNS,  /* rcode, records, delivery */
+    ANSWER_TLS   /* alpn, certificate defects, delivery */
 };
 enum tls_defect { TLS_GOOD, TLS_NO_ALPN, TLS_WRONG_CERT, TLS_ALERT };
 struct answer {
@@ -39,17 +40,29 @@ struct answers {
     size_t n; /* 0 = ok for ever */
 };
 
-/* --- ca.replies: what our CA says instead of the truth ----------------------------------------------------------- */
+/* --- ca.replies: what our CA says instead of the truth --------------------------------------------------- */
 enum request_name {
-    REQUEST_DIRECTORY, REQUEST_NEW_NONCE, REQUEST_NEW_ACCOUNT, REQUEST_NEW_ORDER, REQUEST_READ_AUTHZ, REQUEST_ANSWER_CHALLENGE,
-    REQUEST_POLL_CHALLENGE, REQUEST_POLL_AUTHZ, REQUEST_POLL_ORDER, REQUEST_FINALIZE, REQUEST_CERTIFICATE, REQUEST_COUNT
+    REQUEST_DIRECTORY,
+    REQUEST_NEW_NONCE,
+    REQUEST_NEW_ACCOUNT,
+    REQUEST_NEW_ORDER,
+    REQUEST_READ_AUTHZ,
+    REQUEST_ANSWER_CHALLENGE,
+    REQUEST_POLL_CHALLENGE,
+    REQUEST_POLL_AUTHZ,
+    REQUEST_POLL_ORDER,
+    REQUEST_FINALIZE,
+    REQUEST_CERTIFICATE,
+    REQUEST_COUNT
 };
 const char *request_name_text(enum request_name name); /* "new order", "answer challenge", "poll order" ... */
 
 struct reply {
-    enum status order, authz, challenge; /* what the object claims to be; STATUS_NONE = the truth */
-    int status;          /* instead of the truth: an error with this HTTP status; the request has no effect */
-    struct str error;    /* problem type; with `order: invalid` it becomes the object's error member */
+    /* What the object claims to be; STATUS_NONE = the truth. An order claims to be processing from finalize on only,
+     * and "always" only as long as it really is. */
+    enum status order, authz, challenge;
+    int status;       /* instead of the truth: an error with this HTTP status; the request has no effect */
+    struct str error; /* problem type; with `order: invalid` it becomes the object's error member */
     struct str detail;
     struct str retry_after; /* "20s" "date+20s" "date-5s" "none" "raw:soon"; empty = as the profile says */
     int64_t delay_ms;
@@ -61,46 +74,64 @@ struct replies {
     size_t n; /* used up = normal service */
 };
 
-/* --- client: what our client is told ----------------------------------------------------------------------------------- */
-enum on_failure { FAIL_GIVE_UP, FAIL_NEW_ORDER, FAIL_SAME_AUTHZ }; /* "give up", "fall back" = same authorization while it is still
-                                                                    pending, else a new order; "same authz" only the former */
+/* --- client: what our client is told --- */
+enum on_failure {
+    FAIL_GIVE_UP,
+    FAIL_NEW_ORDER,
+    FAIL_SAME_AUTHZ
+}; /* "give up", "fall back" = same authorization while it is still
+    pending, else a new order; "same authz" only the former */
 enum step_kind {
-    STEP_OBTAIN,      /* "obtain": the rest of a polite issuance from wherever we stand */
-    STEP_CREATE_ACCOUNT, STEP_CREATE_ORDER, STEP_READ_AUTHZ, STEP_PROVISION, STEP_WITHDRAW, STEP_ANSWER, STEP_POLL_CHALLENGE,
-    STEP_POLL_AUTHZ, STEP_POLL_ORDER, STEP_FINALIZE, STEP_DOWNLOAD, STEP_DEACTIVATE_AUTHZ, STEP_WAIT, STEP_GIVE_UP
+    STEP_OBTAIN, /* "obtain": the rest of a polite issuance from wherever we stand */
+    STEP_CREATE_ACCOUNT,
+    STEP_CREATE_ORDER,
+    STEP_READ_AUTHZ,
+    STEP_PROVISION,
+    STEP_WITHDRAW,
+    STEP_ANSWER,
+    STEP_POLL_CHALLENGE,
+    STEP_POLL_AUTHZ,
+    STEP_POLL_ORDER,
+    STEP_FINALIZE,
+    STEP_DOWNLOAD,
+    STEP_DEACTIVATE_AUTHZ,
+    STEP_WAIT,
+    STEP_GIVE_UP
 };
-/* "answer http-01", "poll challenge x5 every 1s", "poll authz until final", "wait 3s", "finalize", "provision http-01", "obtain". */
+/* "answer http-01", "poll challenge x5 every 1s", "poll authz until final", "wait 3s", "finalize", "provision http-01",
+ * "obtain". */
 struct step {
     struct str text;
     enum step_kind kind;
     enum challenge_type type;
-    int times;         /* 1 */
-    int64_t every_ms;  /* between repeats; also of WAIT */
-    bool until_final;  /* politely, until the object's status is final (or ready, for an order) */
+    int times;        /* 1 */
+    int64_t every_ms; /* between repeats; also of WAIT */
+    bool until_final; /* politely, until the object's status is final (or ready, for an order) */
 };
 
 /* How our client falls short of polite: a defective client is data. Each is a word in client.habits. */
 struct habits {
-    bool ignores_retry_after;    /* polls every poll_every_ms whatever the server says */
-    bool ignores_http_date;      /* understands seconds only */
-    bool repeats_nonce;          /* after badNonce sends the old nonce again */
+    bool ignores_retry_after; /* polls every poll_every_ms whatever the server says */
+    bool ignores_http_date;   /* understands seconds only */
+    bool repeats_nonce;       /* after badNonce sends the old nonce again */
     bool gives_up_on_bad_nonce, gives_up_on_5xx;
-    bool retries_5xx_at_once;    /* no pause */
+    bool retries_5xx_at_once;          /* no pause */
+    bool tries_a_hundred_times;        /* where the polite one gives up after five */
     bool treats_processing_as_failure; /* gives up when a challenge or order is processing */
     bool treats_error_as_failure;      /* gives up when a challenge carries error, whatever its status */
-    bool answers_again;          /* re-POSTs the response with every poll */
-    bool answers_all;            /* answers every offered challenge */
-    bool answers_after_invalid;  /* re-POSTs to an invalid challenge */
-    bool finalizes_early;        /* before the order is ready */
-    bool finalizes_twice;        /* again while processing */
-    bool polls_after_final;      /* goes on polling a final object a few times */
-    bool polls_for_ever;         /* never gives up on pending or processing */
-    bool withdraws_early;        /* takes the proof away after the first poll */
+    bool answers_again;                /* re-POSTs the response with every poll */
+    bool answers_all;                  /* answers every offered challenge */
+    bool answers_after_invalid;        /* re-POSTs to an invalid challenge */
+    bool finalizes_early;              /* before the order is ready */
+    bool finalizes_twice;              /* again while processing */
+    bool polls_after_final;            /* goes on polling a final object a few times */
+    bool polls_for_ever;               /* never gives up on pending or processing */
+    bool withdraws_early;              /* takes the proof away after the first poll */
     bool never_answers, never_polls, never_downloads;
-    bool claims_success;         /* says it has a certificate when it has none */
-    bool new_order_each_poll;    /* creates a new order in place of polling */
-    int64_t poll_every_ms;       /* without Retry-After; 3 s */
-    int64_t poll_limit_ms;       /* patience for one object; 30 min */
+    bool claims_success;      /* says it has a certificate when it has none */
+    bool new_order_each_poll; /* creates a new order in place of polling */
+    int64_t poll_every_ms;    /* without Retry-After; 3 s */
+    int64_t poll_limit_ms;    /* patience for one object; 30 min */
 };
 /* The words of client.habits, in the order of the members above: "ignores-retry-after" ... */
 const char *const *habit_words(size_t *ret_n);
@@ -115,21 +146,27 @@ struct client_plan {
     enum key_kind key; /* of the account; ES256 */
 };
 
-/* --- expect -------------------------------------------------------------------------------------------------------------- */
+/* --- expect --- */
 enum verb { VERB_EVENTUALLY, VERB_NEVER, VERB_COUNT_OF, VERB_GAP, VERB_STATES, VERB_SEQUENCE, VERB_EACH, VERB_ANY_OF };
 const char *verb_text(enum verb verb); /* "eventually" "never" "count" "gap" "states" "sequence" "each" "any_of" */
-enum level { LEVEL_MUST, LEVEL_SHOULD, LEVEL_MAY, LEVEL_SCENARIO }; /* SCENARIO: no clause, the file's own wish; counts as MUST */
+enum level {
+    LEVEL_MUST,
+    LEVEL_SHOULD,
+    LEVEL_MAY,
+    LEVEL_SCENARIO
+}; /* SCENARIO: no clause, the file's own wish; counts as MUST */
 const char *level_text(enum level level);
 
-/* One member of an `has`: "retry-after": "present" | ">=5s" | "<=1m" | "absent"; "error.type": "connection | dns"; "status": "processing" or "200";
- * "header.X", "body.a.b": a text, "present" or "absent"; "errors": ">=2" (entries in error). */
+/* One member of an `has`: "retry-after": "present" | ">=5s" | "<=1m" | "absent"; "error.type": "connection | dns";
+ * "status": "processing" or "200"; "header.X", "body.a.b": a text, "present" or "absent"; "errors": ">=2" (entries in
+ * error). */
 enum comparison { COMPARE_IS, COMPARE_AT_LEAST, COMPARE_AT_MOST, COMPARE_PRESENT, COMPARE_ABSENT };
 struct has {
     struct str key, text; /* as written */
     enum comparison comparison;
     struct str values[8]; /* of IS: alternatives */
     size_t n_values;
-    int64_t number;       /* of AT_LEAST, AT_MOST: count, or ms */
+    int64_t number; /* of AT_LEAST, AT_MOST: count, or ms */
     int line, column;
 };
 struct expectation {
@@ -137,18 +174,32 @@ struct expectation {
     struct str name; /* "expect[4] never": position and verb, for reports and expected failures */
     struct str file;
     int line, column;
-    struct str source; /* the line as written, trimmed */
-    struct phrase what;                 /* all but STATES, SEQUENCE, ANY_OF */
-    bool has_within; int64_t within_ms; /* EVENTUALLY */
-    bool during_retry_after;            /* NEVER */
-    bool has_while; struct phrase while_; /* NEVER, EACH, COUNT, GAP */
-    bool has_after, has_before; struct phrase after, before;
-    enum comparison comparison; int64_t number; /* COUNT: n; GAP: ms */
-    enum object states_of; bool states_of_challenge_type; enum challenge_type states_type; /* STATES */
-    enum status states[16]; size_t n_states;
-    struct phrase *sequence; size_t n_sequence;
-    struct has *has; size_t n_has;      /* EACH */
-    struct outcome_group { struct str name; struct expectation *at; size_t n; } *groups; size_t n_groups; /* ANY_OF */
+    struct str source;  /* the line as written, trimmed */
+    struct phrase what; /* all but STATES, SEQUENCE, ANY_OF */
+    bool has_within;
+    int64_t within_ms;       /* EVENTUALLY */
+    bool during_retry_after; /* NEVER */
+    bool has_while;
+    struct phrase while_; /* NEVER, EACH, COUNT, GAP */
+    bool has_after, has_before;
+    struct phrase after, before;
+    enum comparison comparison;
+    int64_t number; /* COUNT: n; GAP: ms */
+    enum object states_of;
+    bool states_of_challenge_type;
+    enum challenge_type states_type; /* STATES */
+    enum status states[16];
+    size_t n_states;
+    struct phrase *sequence;
+    size_t n_sequence;
+    struct has *has;
+    size_t n_has; /* EACH */
+    struct outcome_group {
+        struct str name;
+        struct expectation *at;
+        size_t n;
+    } * groups;
+    size_t n_groups;   /* ANY_OF */
     struct str clause; /* empty = none */
     enum level level;
     struct str note;
@@ -158,33 +209,49 @@ struct scenario {
     struct str id;      /* path under scenarios/ without .json: "http-01/404-502-ok" */
     struct str variant; /* empty = none */
     struct str path, title, note;
-    struct str *tags; size_t n_tags;
-    struct str *clauses; size_t n_clauses;
-    struct str *bugs; size_t n_bugs;
-    struct str identifiers[SCENARIO_MAX_NAMES]; size_t n_identifiers;
-    enum challenge_type challenges[CHALLENGE_TYPE_COUNT]; size_t n_challenges; /* offered, in this order */
+    struct str *tags;
+    size_t n_tags;
+    struct str *clauses;
+    size_t n_clauses;
+    struct str *bugs;
+    size_t n_bugs;
+    struct str identifiers[SCENARIO_MAX_NAMES];
+    size_t n_identifiers;
+    enum challenge_type challenges[CHALLENGE_TYPE_COUNT];
+    size_t n_challenges; /* offered, in this order */
     const struct profile *profile;
     bool profile_named; /* a preset by name, unchanged: a server under test can be asked whether it is like that */
     struct answers answers[CHALLENGE_TYPE_COUNT];
     struct replies replies[REQUEST_COUNT];
     bool has_replies;
     struct client_plan client;
-    struct str *unless; size_t n_unless; /* always-on rules switched off */
-    struct expectation *expects; size_t n_expects;
+    struct str *unless;
+    size_t n_unless; /* always-on rules switched off */
+    struct expectation *expects;
+    size_t n_expects;
 };
 /* id or id#variant */
 struct str scenario_name(struct arena *arena, const struct scenario *scenario);
 
 struct scenario_set {
-    struct scenario **at;
+    struct scenario **at; /* the array is the caller's to free(); the cases live in the arena */
     size_t n, room;
 };
-/* Loads one file and appends its cases. `root` is the folder that ids are relative to. ERR_*: complaints say why, nothing is appended. `defect`, or NULL: a paper whose
- * members (given, ca, client, responder) are laid over every case: a defective actor as data. */
+/* Loads one file and appends its cases. `root` is the folder that ids are relative to. ERR_*: complaints say why,
+ * nothing is appended. `defect`, or NULL: a paper whose members (given, ca, client, responder) are laid over every
+ * case: a defective actor as data. */
 enum err scenario_load(struct arena *arena, const char *path, const char *root, const struct paper *defect,
                        struct complaints *complaints, struct scenario_set *set);
-/* A file, or a folder searched for *.json (sorted by path; profiles/ and folders with a leading dot left out). ERR_NOT_FOUND: no such path or none inside. */
-enum err scenario_find(struct arena *arena, const char *path, const struct paper *defect, struct complaints *complaints, struct scenario_set *set);
+/* Checks a file, or all *.json of a folder, without keeping them: what lies in a folder named profiles is a profile,
+ * the rest are scenarios. *ret_cases counts the good cases and profiles. ERR_NOT_FOUND as below. */
+enum err scenario_lint(struct arena *arena, const char *path, struct complaints *complaints, size_t *ret_cases);
+/* A file, or a folder searched for *.json (sorted by path; profiles/ and folders with a leading dot left out).
+ * ERR_NOT_FOUND: no such path or none inside, of which nothing is complained. */
+enum err scenario_find(struct arena *arena, const char *path, const struct paper *defect, struct complaints *complaints,
+                       struct scenario_set *set);
+
+/* The always-on rules that `unless` may switch off: "legal-transitions" "fresh-nonce" ... */
+const char *const *rule_words(size_t *ret_n);
 
 /* Where a case can run; the reason why not, in words, or empty. */
 enum mode { MODE_SIMULATE, MODE_CLIENT, MODE_SERVER };
