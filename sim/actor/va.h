@@ -1,5 +1,6 @@
-/* A validation authority: makes one validation query per MSG_PROBE and reports a MSG_VERDICT. It follows redirects, reads bodies to
- * a limit, keeps the time limit, and knows how to tell failures apart; what follows from a failure is the CA's business. */
+/* A validation authority: makes one validation query per MSG_PROBE and reports a MSG_VERDICT. It follows redirects,
+ * reads bodies to a limit, keeps the time limit, and knows how to tell failures apart; what follows from a failure is
+ * the CA's business. */
 #ifndef ACTOR_VA_H
 #define ACTOR_VA_H
 
@@ -7,8 +8,9 @@
 #include "plan/profile.h"
 
 struct va_options {
-    struct addr target; /* who is asked: a responder's seat, or an edge to the network */
-    const struct profile *profile; /* limits: redirects, body size, probes per query */
+    struct addr target;            /* who is asked: a responder's seat, or an edge to the network */
+    const struct profile *profile; /* limits: redirects, ports, body size; NULL: usual ones */
+    bool always_valid;             /* every verdict is ok, and nothing is asked: for load tests of a CA */
 };
 struct actor *va_new(const struct va_options *options);
 

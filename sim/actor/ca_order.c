@@ -1,0 +1,240 @@
+/* Orders: RFC 8555 section 7.4, and how their authorizations move them (7.1.6). */
+#include "actor/ca_parts.h"
+#include "base/when.h"
+
+#include <ctype.h>
+
+struct str order_url(const struct ca *ca, struct arena *arena, const struct ca_order *order)
+{
+    return ca_url(ca, arena, "/order/%u", (unsigned)order->id);
+}
+
+void order_answer(struct visit *visit, struct ca_order *order, int status)
+{
+    const struct ca *ca = visit->ca;
+    struct turn *turn = visit->turn;
+    struct arena *arena = turn->arena;
+    const struct reply *script = visit->script;
+    bool claimed = script && script->order != STATUS_NONE;
+    enum status shown = claimed ? script->order : order->subject.status;
+    struct str url = order_url(ca, arena, order);
+
+    struct order_doc doc = {
+        .status = str_c(status_text(shown)),
+        .expires = when_rfc3339(arena, order->expires_ms),
+        .identifiers = ARENA_ARRAY(arena, struct identifier_doc, order->n_links),
+        .n_identifiers = order->n_links,
+        .authorizations = ARENA_ARRAY(arena, struct str, order->n_links),
+        .n_authorizations = order->n_links,
+        .finalize = str_fmt(arena, "%.*s/finalize", STR_ARGS(url)),
+    };
+    if (order->not_before_ms) doc.not_before = when_rfc3339(arena, order->not_before_ms);
+    if (order->not_after_ms) doc.not_after = when_rfc3339(arena, order->not_after_ms);
+    for (uint32_t i = 0; i < order->n_links; i++) {
+        const struct ca_authz *authz = order->links[i].authz;
+        doc.identifiers[i].type = STR("dns");
+        doc.identifiers[i].value = authz->wildcard ? str_fmt(arena, "*.%.*s", STR_ARGS(authz->name)) : authz->name;
+        doc.authorizations[i] = authz_url(ca, arena, authz);
+    }
+    if (shown == STATUS_VALID && order->subject.status == STATUS_VALID)
+        doc.certificate = ca_url(ca, arena, "/certificate/%u", (unsigned)order->id);
+    if (shown == STATUS_INVALID && ((order->error && ca->profile->order_shows_error) || claimed)) {
+        doc.has_error = true;
+        doc.error = order->error ? order->error->problem : script_problem(script, arena);
+    }
+    if (shown == STATUS_PROCESSING && ca->profile->retry_after_order_ms)
+        visit->answer.retry_at_ms = turn->now_ms + ca_wait_ms(ca, ca->profile->retry_after_order_ms);
+    answer_header(&visit->answer, "Location", url);
+    answer_json(&visit->answer, claimed && script->status ? script->status : status, order_write(arena, &doc));
+}
+
+/* --- newOrder --- */
+struct wish {
+    struct str name; /* lower case, without "*." */
+    bool wildcard;
+};
+
+static bool all_digits(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.at[i] < '0' || s.at[i] > '9') return false;
+    return s.n > 0;
+}
+
+/* Why this name gets no certificate; NULL: it may. *ret_type is the problem type. */
+static const char *name_refused(const struct ca *ca, const struct identifier_doc *identifier, struct arena *arena,
+                                struct wish *ret, const char **ret_type)
+{
+    struct str value = identifier->value;
+    *ret_type = "unsupportedIdentifier";
+    if (!str_is(identifier->type, "dns")) return "only identifiers of type \"dns\" are supported";
+
+    *ret_type = "malformed";
+    if (value.n == 0 || value.n > 255) return "the name is empty or too long";
+    char *lower = arena_copy(arena, value.at, value.n);
+    for (size_t i = 0; i < value.n; i++) {
+        unsigned char c = (unsigned char)value.at[i];
+        if (c >= 0x80 || !(isalnum(c) || c == '-' || c == '.' || c == '*'))
+            return "the name has a character that no DNS name in ASCII form has";
+        lower[i] = (char)tolower(c);
+    }
+    *ret_type = "rejectedIdentifier";
+    bool wildcard = false;
+    struct str base = {0};
+    if (!name_legal((struct str){lower, value.n}, &wildcard, &base)) return "this is no name of a host on the Internet";
+    struct str last = base;
+    for (struct str head, rest; str_cut(last, '.', &head, &rest);)
+        last = rest;
+    if (all_digits(last)) return "an address is not a name";
+    enum challenge_type types[CHALLENGE_TYPE_COUNT];
+    if (authz_types(ca, wildcard, types) == 0)
+        return "no challenge is offered that can prove control of a wildcard name";
+    *ret = (struct wish){base, wildcard};
+    return NULL;
+}
+
+/* Section 6.7.1: one subproblem for each refused name; of one kind: the whole is of that kind too. */
+static void names_refused(struct visit *visit, struct problem *list, size_t n)
+{
+    struct problem problem = list[0];
+    problem.identifier = (struct str){0};
+    if (n > 1) {
+        for (size_t i = 1; i < n; i++)
+            if (!str_eq(list[i].type, problem.type)) problem = problem_new(visit->turn->arena, "malformed", "%s", "");
+        problem.detail = str_fmt(visit->turn->arena, "%zu names of the order are refused", n);
+    }
+    problem.status = problem_status(problem.type);
+    problem.subproblems = list;
+    problem.n_subproblems = n;
+    answer_problem(&visit->answer, visit->turn, &problem);
+}
+
+static bool names_accepted(struct visit *visit, const struct order_doc *doc, struct wish *wishes, size_t *ret_n)
+{
+    struct arena *arena = visit->turn->arena;
+    struct problem *refused = ARENA_ARRAY(arena, struct problem, doc->n_identifiers);
+    size_t n = 0, n_refused = 0;
+    for (size_t i = 0; i < doc->n_identifiers; i++) {
+        struct wish wish = {0};
+        const char *type = NULL, *why = name_refused(visit->ca, &doc->identifiers[i], arena, &wish, &type);
+        if (why) {
+            refused[n_refused++] = (struct problem){
+                .type = str_c(type),
+                .identifier = str_is(str_c(type), "rejectedIdentifier") ? doc->identifiers[i].value : (struct str){0},
+                .detail = str_fmt(arena, "\"%.*s\": %s", STR_ARGS(doc->identifiers[i].value), why),
+            };
+            continue;
+        }
+        bool twice = false;
+        for (size_t k = 0; k < n && !twice; k++)
+            twice = wishes[k].wildcard == wish.wildcard && str_eq(wishes[k].name, wish.name);
+        if (!twice) wishes[n++] = wish;
+    }
+    *ret_n = n;
+    if (n_refused == 0) return true;
+    names_refused(visit, refused, n_refused);
+    return false;
+}
+
+/* notBefore and notAfter: granted exactly or refused (section 7.4). */
+static bool dates_accepted(struct visit *visit, const struct order_doc *doc, int64_t *ret_before, int64_t *ret_after)
+{
+    *ret_before = *ret_after = 0;
+    if ((doc->not_before.n && when_rfc3339_parse(doc->not_before, ret_before)) ||
+        (doc->not_after.n && when_rfc3339_parse(doc->not_after, ret_after))) {
+        answer_refuse(&visit->answer, visit->turn, 0, "malformed", "notBefore or notAfter is no date of RFC 3339");
+        return false;
+    }
+    int64_t from = *ret_before ? *ret_before : visit->turn->now_ms;
+    if (*ret_before < 0 || *ret_after < 0 ||
+        (*ret_after && (*ret_after <= from || *ret_after - from > visit->ca->profile->certificate_lifetime_ms))) {
+        answer_refuse(&visit->answer, visit->turn, 0, "malformed", "no certificate is issued for this time");
+        return false;
+    }
+    return true;
+}
+
+static struct ca_authz *authz_for(struct visit *visit, const struct wish *wish)
+{
+    struct ca *ca = visit->ca;
+    struct ca_authz *authz = NULL;
+    if (ca->profile->reuses_authz) authz = ca_authz_reusable(&ca->store, visit->account, wish->name, wish->wildcard);
+    return authz ? authz : authz_create(ca, visit->turn, visit->account, wish->name, wish->wildcard);
+}
+
+void order_create(struct visit *visit)
+{
+    struct ca *ca = visit->ca;
+    struct turn *turn = visit->turn;
+    if (visit_scripted(visit, REQUEST_NEW_ORDER)) return;
+    struct order_doc doc = {0};
+    enum err err = order_read(turn->arena, visit->jws.payload, &doc);
+    if (err) {
+        answer_refuse(&visit->answer, turn, 0, "malformed", "the payload is not an order we can take: %s",
+                      err_text(err));
+        return;
+    }
+    if (doc.n_identifiers == 0 || doc.n_identifiers > RESOURCE_MAX_NAMES) {
+        answer_refuse(&visit->answer, turn, 0, "malformed", "an order has 1 to %d identifiers",
+                      (int)RESOURCE_MAX_NAMES);
+        return;
+    }
+    struct wish *wishes = ARENA_ARRAY(turn->arena, struct wish, doc.n_identifiers);
+    size_t n = 0;
+    int64_t not_before_ms, not_after_ms;
+    if (!names_accepted(visit, &doc, wishes, &n)) return;
+    if (!dates_accepted(visit, &doc, &not_before_ms, &not_after_ms)) return;
+
+    struct ca_order *order = ca_order_new(&ca->store, visit->account, n);
+    order->expires_ms = turn->now_ms + ca->profile->order_lifetime_ms;
+    order->not_before_ms = not_before_ms;
+    order->not_after_ms = not_after_ms;
+    for (size_t i = 0; i < n; i++) {
+        struct ca_authz *authz = authz_for(visit, &wishes[i]);
+        ca_order_link(order, i, authz);
+        if (authz->subject.status != STATUS_VALID) order->n_waiting++;
+    }
+    turn_note_state(turn, object_text(OBJECT_ORDER), order_url(ca, turn->arena, order), "created",
+                    status_text(STATUS_NONE), status_text(order->subject.status));
+    if (order->n_waiting == 0)
+        (void)ca_move(ca, turn, &order->subject, order_url(ca, turn->arena, order), EV_AUTHZS_VALID);
+    order_answer(visit, order, 201);
+}
+
+void order_post(struct visit *visit)
+{
+    struct ca_order *order = ca_order_at(&visit->ca->store, visit->id);
+    if (!order) {
+        visit_not_found(visit, "order");
+        return;
+    }
+    if (!visit_owns(visit, order->account) || !visit_reads(visit)) return;
+    bool waits = script_waits(visit->ca, REQUEST_POLL_ORDER, order->subject.status);
+    if (!waits && visit_scripted(visit, REQUEST_POLL_ORDER)) return;
+    order_answer(visit, order, 200);
+}
+
+/* --- derived statuses --- */
+void order_authz_valid(struct ca *ca, struct turn *turn, struct ca_order *order)
+{
+    if (order->n_waiting && --order->n_waiting == 0)
+        (void)ca_move(ca, turn, &order->subject, order_url(ca, turn->arena, order), EV_AUTHZS_VALID);
+}
+
+void order_fail(struct ca *ca, struct turn *turn, struct ca_order *order, enum lifecycle_event event,
+                const struct problem *why)
+{
+    if (status_is_final(OBJECT_ORDER, order->subject.status)) return;
+    ca_move_or_error(ca, turn, &order->subject, order_url(ca, turn->arena, order), event);
+    if (order->subject.status != STATUS_INVALID) return;
+    order->issue_ms = ACTOR_IDLE;
+    if (why && !order->error) order->error = ca_failure_new(why);
+}
+
+void order_authz_lost(struct ca *ca, struct turn *turn, struct ca_order *order, const struct ca_failure *why)
+{
+    struct problem problem = {0};
+    if (why) problem = why->problem;
+    problem.identifier = (struct str){0}; /* section 6.7.1: only subproblems have one */
+    order_fail(ca, turn, order, EV_AUTHZ_LOST, why && ca->profile->order_shows_error ? &problem : NULL);
+}
