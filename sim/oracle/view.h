@@ -1,6 +1,6 @@
-/* What an observer of the wire may know: wire.* events read as deeds. It opens JWS envelopes, recognises resources by the URLs that
- * the directory, Location headers and object members handed out, and follows the statuses that replies showed. It never looks at
- * state.* records. One view judges our CA, a foreign CA and a recorded log alike. */
+/* What an observer of the wire may know: wire.* events read as deeds. It opens JWS envelopes, recognises resources by
+ * the URLs that the directory, Location headers and object members handed out, and follows the statuses that replies
+ * showed. It never looks at state.* records. One view judges our CA, a foreign CA and a recorded log alike. */
 #ifndef ORACLE_VIEW_H
 #define ORACLE_VIEW_H
 
@@ -17,8 +17,18 @@ struct exchange {
     struct str alg, nonce, kid, jwk, jws_url, payload; /* of the protected header; payload decoded */
     bool post_as_get;
     enum resource_kind {
-        RESOURCE_UNKNOWN, RESOURCE_DIRECTORY, RESOURCE_NEW_NONCE, RESOURCE_NEW_ACCOUNT, RESOURCE_NEW_ORDER, RESOURCE_ACCOUNT, RESOURCE_ORDER,
-        RESOURCE_AUTHZ, RESOURCE_CHALLENGE, RESOURCE_FINALIZE, RESOURCE_CERTIFICATE, RESOURCE_OTHER
+        RESOURCE_UNKNOWN,
+        RESOURCE_DIRECTORY,
+        RESOURCE_NEW_NONCE,
+        RESOURCE_NEW_ACCOUNT,
+        RESOURCE_NEW_ORDER,
+        RESOURCE_ACCOUNT,
+        RESOURCE_ORDER,
+        RESOURCE_AUTHZ,
+        RESOURCE_CHALLENGE,
+        RESOURCE_FINALIZE,
+        RESOURCE_CERTIFICATE,
+        RESOURCE_OTHER
     } resource;
     struct thing *thing; /* the order, authz or challenge concerned; NULL = none */
     int status;          /* of the response; 0 = none */
@@ -34,9 +44,10 @@ struct thing {
     struct str url;
     struct thing *parent; /* challenge -> authz; authz -> first order that listed it; order -> NULL */
     struct str name;      /* identifier; of an order the first */
-    bool challenge_known; enum challenge_type type;
+    bool challenge_known;
+    enum challenge_type type;
     struct str token;
-    enum status status;   /* as last shown */
+    enum status status; /* as last shown */
 };
 
 /* A deed in time: what phrases match. */
@@ -44,18 +55,21 @@ struct fact {
     uint64_t seq; /* of the event that proves it */
     int64_t t_ms;
     enum deed deed;
-    const struct thing *thing;     /* whose */
+    const struct thing *thing;       /* whose */
     const struct exchange *exchange; /* NULL for validation queries seen at the responder */
-    enum status was, now;          /* BECOMES, LEAVES */
+    enum status was, now;            /* BECOMES, LEAVES */
     struct str name;
 };
 
 struct view {
     struct arena arena;
     const struct history *history; /* borrowed */
-    struct exchange *exchanges; size_t n_exchanges;
-    struct thing **things; size_t n_things;
-    struct fact *facts; size_t n_facts; /* in order of time */
+    struct exchange *exchanges;
+    size_t n_exchanges;
+    struct thing **things;
+    size_t n_things;
+    struct fact *facts;
+    size_t n_facts; /* in order of time */
     struct str mode, end_text;
     int64_t epoch_ms, end_ms; /* UTC of t = 0; t of run.end or of the last record */
 };
@@ -65,8 +79,8 @@ void view_done(struct view *view);
 
 /* Does the fact match the phrase, ordinal left aside? */
 bool view_matches(const struct fact *fact, const struct phrase *phrase);
-/* The status of `phrase`'s object (DEED_IS) as shown at the time of record `seq`; for "OBJ is STATE" conditions about the same
- * object as `fact`, its parent or its child. */
+/* The status of `phrase`'s object (DEED_IS) as shown at the time of record `seq`; for "OBJ is STATE" conditions about
+ * the same object as `fact`, its parent or its child. */
 bool view_holds(const struct view *view, const struct fact *fact, const struct phrase *condition);
 
 #endif
