@@ -1,19 +1,19 @@
 /* HTTP and HTTPS in: foreign clients meet our CA here, foreign CAs meet our responder.
  *
- * OpenSSL ends TLS and hands libmicrohttpd the plain bytes over one end of a socketpair (MHD_add_connection, no listen socket); the
- * pump between them acts out a response's delivery on the real socket: reset, close, hang, truncation at byte n, slow drip,
- * garbage. Loopback unless told otherwise. */
+ * OpenSSL ends TLS and hands libmicrohttpd the plain bytes over one end of a socketpair (MHD_add_connection, no listen
+ * socket); the pump between them acts out a response's delivery on the real socket: reset, close, hang, truncation at
+ * byte n, slow drip, garbage. Loopback unless told otherwise. */
 #ifndef WORLD_EDGE_LISTEN_H
 #define WORLD_EDGE_LISTEN_H
 
 #include "world/hall.h"
 
 struct edge_listen_options {
-    const char *address; /* "127.0.0.1" */
-    int port;            /* 0 = asked for */
+    const char *address;                 /* "127.0.0.1" */
+    int port;                            /* 0 = asked for */
     struct str certificate_pem, key_pem; /* chain and key; empty: plain HTTP */
-    struct addr to;      /* who gets the requests */
-    size_t max_body;     /* more is answered 413 */
+    struct addr to;                      /* who gets the requests */
+    size_t max_body;                     /* more is answered 413 */
     /* Asked before each poll, NULL = never: while true the listening socket is closed (connection refused). */
     bool (*refuses)(void *context);
     void *context;

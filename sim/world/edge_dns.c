@@ -1,0 +1,176 @@
+#include "world/edge_dns.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { MAX_PENDING = 1024, MAX_PACKET = 4096, PACKETS_PER_TURN = 64, HEADER_BYTES = 12 };
+
+/* A query that waits for its answer. Its place is its flow modulo the table: the oldest is forgotten first. */
+struct pending {
+    uint64_t flow; /* 0: free */
+    struct sockaddr_storage from;
+    socklen_t from_n;
+    uint16_t id;
+    size_t max_bytes;
+    char *packet;
+    size_t packet_n;
+};
+
+struct dns_edge {
+    struct edge edge;
+    struct addr seat, to;
+    int fd, port;
+    struct pending pending[MAX_PENDING];
+};
+
+static void pending_drop(struct pending *pending)
+{
+    free(pending->packet);
+    *pending = (struct pending){0};
+}
+
+static void transmit(const struct dns_edge *self, const struct pending *to, struct str packet)
+{
+    sendto(self->fd, packet.at, packet.n, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&to->from, to->from_n);
+}
+
+/* A reply of a header only: the query's own id, opcode and RD bit, and a response code. */
+static void transmit_rcode(const struct dns_edge *self, const struct pending *to, struct str query,
+                           enum dns_rcode rcode)
+{
+    char header[HEADER_BYTES] = {0};
+    memcpy(header, query.at, 3);
+    header[2] = (char)((header[2] & 0x79) | 0x80);
+    header[3] = (char)rcode;
+    transmit(self, to, (struct str){header, sizeof header});
+}
+
+static void take_query(struct dns_edge *self, struct hall *hall, struct pending *from, struct str packet)
+{
+    struct msg *msg = msg_new(MSG_DNS_QUERY);
+    enum err err = dns_read_query(&msg->arena, packet, &msg->as.dns_query, &from->id);
+    if (err != OK) {
+        if (err == ERR_REFUSED) transmit_rcode(self, from, packet, DNS_NOTIMP);
+        msg_free(msg);
+        return;
+    }
+    msg->from = self->seat;
+    msg->to = self->to;
+    msg->flow = hall_next_flow(hall);
+    struct pending *pending = &self->pending[msg->flow % MAX_PENDING];
+    pending_drop(pending);
+    *pending = *from;
+    pending->flow = msg->flow;
+    pending->max_bytes = msg->as.dns_query.max_bytes;
+    pending->packet = malloc(packet.n);
+    if (pending->packet) {
+        memcpy(pending->packet, packet.at, packet.n);
+        pending->packet_n = packet.n;
+    }
+    hall_arrive(hall, msg);
+}
+
+static void dns_send(struct edge *edge, struct hall *hall, struct msg *msg)
+{
+    struct dns_edge *self = (struct dns_edge *)edge;
+    (void)hall;
+    struct pending *pending = &self->pending[msg->flow % MAX_PENDING];
+    if (msg->kind == MSG_DNS_ANSWER && msg->flow && pending->flow == msg->flow) {
+        const struct dns_answer *answer = &msg->as.dns_answer;
+        struct str packet, query = {pending->packet, pending->packet_n};
+        if (answer->delivery.how == DELIVER_WHOLE || answer->delivery.how == DELIVER_SLOW) {
+            if (dns_write_answer(&msg->arena, answer, pending->id, pending->max_bytes, query, &packet) == OK)
+                transmit(self, pending, packet);
+            else if (query.n >= HEADER_BYTES) transmit_rcode(self, pending, query, DNS_SERVFAIL);
+        }
+        pending_drop(pending);
+    }
+    msg_free(msg);
+}
+
+static void dns_prepare(struct edge *edge, struct edge_wait *wait)
+{
+    struct dns_edge *self = (struct dns_edge *)edge;
+    FD_SET(self->fd, &wait->read);
+    if (self->fd > wait->max_fd) wait->max_fd = self->fd;
+}
+
+static void dns_ready(struct edge *edge, struct hall *hall, const struct edge_wait *wait)
+{
+    struct dns_edge *self = (struct dns_edge *)edge;
+    char packet[MAX_PACKET];
+    if (!FD_ISSET(self->fd, &wait->read)) return;
+    for (int i = 0; i < PACKETS_PER_TURN; i++) {
+        struct pending from = {.from_n = sizeof from.from};
+        ssize_t n = recvfrom(self->fd, packet, sizeof packet, MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&from.from,
+                             &from.from_n);
+        if (n < 0 && errno != ECONNREFUSED) return; /* refused: an earlier answer's asker is gone */
+        if (n < HEADER_BYTES || n > MAX_PACKET) continue;
+        take_query(self, hall, &from, (struct str){packet, (size_t)n});
+    }
+}
+
+static void dns_free(struct edge *edge)
+{
+    struct dns_edge *self = (struct dns_edge *)edge;
+    for (size_t i = 0; i < MAX_PENDING; i++)
+        pending_drop(&self->pending[i]);
+    if (self->fd >= 0) close(self->fd);
+    free(self);
+}
+
+static bool read_address(const struct edge_dns_options *options, struct sockaddr_storage *ret, socklen_t *ret_n)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
+    const char *text = options->address ? options->address : "127.0.0.1";
+    if (options->port < 0 || options->port > 65535) return false;
+    if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons((uint16_t)options->port);
+        *ret_n = sizeof *v4;
+        return true;
+    }
+    if (inet_pton(AF_INET6, text, &v6->sin6_addr) != 1) return false;
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons((uint16_t)options->port);
+    *ret_n = sizeof *v6;
+    return true;
+}
+
+enum err edge_dns_new(const struct edge_dns_options *options, struct edge **ret)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t n;
+    if (!read_address(options, &address, &n)) return ERR_MALFORMED;
+    struct dns_edge *self = calloc(1, sizeof *self);
+    if (!self) return ERR_IO;
+    self->edge = (struct edge){dns_send, dns_prepare, dns_ready, dns_free};
+    self->to = options->to;
+    self->fd = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (self->fd < 0 || self->fd >= FD_SETSIZE || bind(self->fd, (struct sockaddr *)&address, n) != 0 ||
+        getsockname(self->fd, (struct sockaddr *)&address, &n) != 0) {
+        int kept = errno;
+        dns_free(&self->edge);
+        errno = kept;
+        return ERR_IO;
+    }
+    self->port = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                                     : ((struct sockaddr_in *)&address)->sin_port);
+    *ret = &self->edge;
+    return OK;
+}
+
+int edge_dns_port(const struct edge *edge)
+{
+    return ((const struct dns_edge *)edge)->port;
+}
+
+void edge_dns_seated(struct edge *edge, struct addr seat)
+{
+    ((struct dns_edge *)edge)->seat = seat;
+}
