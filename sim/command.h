@@ -1,0 +1,38 @@
+/* The subcommands. Each takes its own arguments (argv[0] is "acmedrill NAME") and returns an exit status. */
+#ifndef COMMAND_H
+#define COMMAND_H
+
+#include "oracle/report.h"
+
+enum exit_status {
+    EXIT_AS_EXPECTED = 0, /* warnings allowed */
+    EXIT_FAILED = 1,      /* a failure, or an expected failure that did not come */
+    EXIT_USAGE = 2,
+    EXIT_INVALID = 3,  /* a scenario, profile or expected file */
+    EXIT_NOTHING = 4,  /* nothing matched, nothing ran */
+    EXIT_TARGET = 5,   /* the target did not start */
+    EXIT_HARNESS = 70, /* our own fault */
+    EXIT_INTERRUPTED = 130
+};
+
+typedef int command_fn(int argc, char **argv);
+command_fn command_run, command_serve, command_lint, command_list, command_show, command_judge, command_adapters;
+
+/* Prints complaints to stderr, one line each. */
+void complaints_print(const struct complaints *complaints);
+/* What a command means where it is given no scenario: all. */
+extern char scenario_folder[]; /* "scenarios" */
+/* A word as a path: as it stands, else below the project's tree, else as an id below scenarios/. The word itself when
+ * there is nothing. */
+struct str scenario_path(struct arena *arena, struct str word);
+/* Loads scenario files for a command: each word is a file, a folder, an id, and may end in "#variant"; none means all.
+ * Prints what is wrong; returns an exit status. `defect` may be NULL. */
+int scenarios_open(struct arena *arena, char *const *words, size_t n, const struct paper *defect,
+                   struct scenario_set *set);
+/* Colour and character set of stdout: --color=auto, NO_COLOR, the locale. NULL = auto. */
+struct report_style style_of_terminal(const char *when);
+void print_str(struct str text);
+/* Writes a whole file, "-" = stdout. false: said on stderr. */
+bool write_out(const char *path, struct str text);
+
+#endif
