@@ -227,8 +227,20 @@ static FILE *open_file(const char *path)
     return NULL;
 }
 
+enum { MAX_SPEED = 1000 };
+
+/* The first record that no run of ours begins with: its times and speed are reckoned with. 0: there is none. */
+static size_t impossible(const struct history *history)
+{
+    for (size_t i = 0; i < history->n; i++) {
+        int64_t epoch_ms = event_int(&history->at[i], F_EPOCH_MS), speed = event_int(&history->at[i], F_SPEED);
+        if (epoch_ms < 0 || epoch_ms > HISTORY_MAX_MS || speed < 0 || speed > MAX_SPEED) return i + 1;
+    }
+    return 0;
+}
+
 /* Judges one file; returns an exit status. */
-static int judge_file(const char *path, const struct scenario_set *set, const struct report_style *style)
+static int judge_file(const char *path, const struct scenario_set *set, const struct report_style *style, size_t *ret_n)
 {
     struct arena arena = {0};
     struct history history = {0};
@@ -240,13 +252,16 @@ static int judge_file(const char *path, const struct scenario_set *set, const st
     if (!file) return EXIT_INVALID;
     enum err e = history_read(file, &history, &line, &cut);
     fclose(file);
-    if (e != OK || !history.n) {
-        if (e == ERR_IO) fprintf(stderr, "%s: cannot be read: %s\n", path, strerror(errno));
+    size_t wrong = e == OK ? impossible(&history) : 0;
+    if (e != OK || !history.n || wrong) {
+        if (wrong) fprintf(stderr, "%s:%zu:1: not a record of a history (epoch_ms or speed)\n", path, wrong);
+        else if (e == ERR_IO) fprintf(stderr, "%s: cannot be read: %s\n", path, strerror(errno));
         else if (e != OK) fprintf(stderr, "%s:%zu:1: not a record of a history (%s)\n", path, line, err_text(e));
         else fprintf(stderr, "%s: no record is in it\n", path);
         history_done(&history);
         return EXIT_INVALID;
     }
+    ++*ret_n;
     if (cut) fprintf(stderr, "%s: the last line is cut short and was left out\n", path);
     const struct scenario *scenario = scenario_of(set, &history);
     if (!scenario) fprintf(stderr, "%s: its scenario is not here; only the always-on rules are judged\n", path);
@@ -276,10 +291,7 @@ static int judge_path(const char *path, const struct scenario_set *set, const st
     struct stat about;
     struct dirent **entries;
     int status = EXIT_AS_EXPECTED;
-    if (stat(path, &about) != 0 || !S_ISDIR(about.st_mode)) {
-        ++*ret_n;
-        return judge_file(path, set, style);
-    }
+    if (stat(path, &about) != 0 || !S_ISDIR(about.st_mode)) return judge_file(path, set, style, ret_n);
     int n = scandir(path, &entries, NULL, alphasort);
     for (int i = 0; i < n; i++) {
         struct arena arena = {0};
@@ -308,14 +320,15 @@ int command_judge(int argc, char **argv)
         fputs("acmedrill judge: which history? give a folder that `run --out` wrote\n", stderr);
         return EXIT_USAGE;
     }
-    int status = scenarios_open(&arena, NULL, 0, NULL, &set);
-    if (status == EXIT_NOTHING) status = EXIT_AS_EXPECTED; /* the rules can be judged without scenarios */
+    int status = EXIT_AS_EXPECTED;
+    struct str all = scenario_path(&arena, str_c(scenario_folder));
+    if (access(all.at, F_OK) == 0) status = scenarios_open(&arena, NULL, 0, NULL, &set); /* else the rules alone */
     for (int i = first; i < argc; i++)
         worse(&status, judge_path(argv[i], &set, &style, &n));
     printf("%zu %s judged\n", n, n == 1 ? "history" : "histories");
     free(set.at);
     arena_done(&arena);
-    return n ? status : EXIT_NOTHING;
+    return n || status ? status : EXIT_NOTHING;
 }
 
 int command_adapters(int argc, char **argv)

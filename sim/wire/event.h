@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 enum { HISTORY_VERSION = 1 };
+#define HISTORY_MAX_MS INT64_C(253402300799999) /* no record is later: the last moment of the year 9999 */
 
 enum event_kind {
     RUN_START,     /* version harness mode scenario variant seed speed profile epoch_ms target */

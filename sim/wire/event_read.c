@@ -5,9 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_RECORDS = 1000000, MAX_LINE = 16 << 20, MAX_LIST = 256, MAX_SPEED = 1000 };
-
-#define MAX_TIME_MS INT64_C(253402300799999) /* the last of the year 9999 */
+enum { MAX_RECORDS = 1000000, MAX_LINE = 16 << 20, MAX_LIST = 256 };
 
 static struct str json_text(const json_t *value)
 {
@@ -87,14 +85,6 @@ static bool find_key(struct str name, enum field_key *ret_key, bool *ret_base64)
     return false;
 }
 
-/* Times and what they are divided by are reckoned with. */
-static bool number_good(enum field_key key, int64_t number)
-{
-    if (key == F_EPOCH_MS) return number >= 0 && number <= MAX_TIME_MS;
-    if (key == F_SPEED) return number >= 1 && number <= MAX_SPEED;
-    return true;
-}
-
 static bool read_field(struct history *history, struct str name, const json_t *value)
 {
     enum field_key key;
@@ -110,7 +100,7 @@ static bool read_field(struct history *history, struct str name, const json_t *v
         event_add_text(history, key, text);
         return true;
     case FIELD_INT:
-        if (!json_is_integer(value) || !number_good(key, json_integer_value(value))) return false;
+        if (!json_is_integer(value)) return false;
         event_add_int(history, key, json_integer_value(value));
         return true;
     case FIELD_BOOL:
@@ -128,7 +118,7 @@ static bool read_record(struct history *history, json_t *record)
     int64_t seq, t_ms, flow = 0;
     enum event_kind kind;
     if (!json_is_object(record) || !read_uint(json_object_get(record, "seq"), &seq) ||
-        !read_uint(json_object_get(record, "t"), &t_ms) || t_ms > MAX_TIME_MS ||
+        !read_uint(json_object_get(record, "t"), &t_ms) || t_ms > HISTORY_MAX_MS ||
         !read_kind(json_object_get(record, "kind"), &kind))
         return false;
     json_t *flow_value = json_object_get(record, "flow");
