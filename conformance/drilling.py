@@ -1,5 +1,5 @@
-"""What the tests of the command line share: one way to run the program that notices crashes, the cases as the files have them, and
-work that is done once for all pytest workers."""
+"""What the tests of the command line share: one way to run the program that notices crashes, the cases as the files have
+them, and work that is done once for all pytest workers."""
 
 import fcntl
 import json
@@ -14,7 +14,7 @@ SCENARIOS = ROOT / "scenarios"
 DEFECTS = ROOT / "fixtures" / "defects"
 ACMEDRILL = os.environ.get("ACMEDRILL", str(ROOT / "build" / "dev" / "acmedrill"))
 
-AS_EXPECTED, FAILED, USAGE, INVALID, NOTHING, TARGET, HARNESS, INTERRUPTED = 0, 1, 2, 3, 4, 5, 70, 130
+AS_EXPECTED, FAILED, USAGE, INVALID, NOTHING, TARGET, HARNESS, INTERRUPTED = STATUSES = 0, 1, 2, 3, 4, 5, 70, 130
 OUTCOMES = ("ok", "warn", "FAIL", "expected", "STALE", "skip", "ERROR")
 PATIENCE_S = 60
 
@@ -26,7 +26,7 @@ def sources_changed_s():
 
 
 def fast_program():
-    """An optimised build for what is many runs and no test of memory; the program under test where there is none, or an old one."""
+    """An optimised build for what is many runs and no test of memory; the program under test where there is no fresh one."""
     if given := os.environ.get("ACMEDRILL_FAST"):
         return given
     release = ROOT / "build" / "release" / "acmedrill"
@@ -48,13 +48,14 @@ def assert_sane(returncode, stderr, what=""):
     """No signal ended it, no sanitizer or assert spoke."""
     for trace in ("Sanitizer", "runtime error", "Assertion", "out of memory"):
         assert trace not in stderr, f"{what}: {stderr[-4000:]}"
-    assert returncode in (AS_EXPECTED, FAILED, USAGE, INVALID, NOTHING, TARGET, HARNESS, INTERRUPTED), f"{what}: status {returncode}\n{stderr[-4000:]}"
+    assert returncode in STATUSES, f"{what}: status {returncode}\n{stderr[-4000:]}"
 
 
 def drill(*args, program=ACMEDRILL, cwd=ROOT, env=None, timeout_s=PATIENCE_S, **more):
     """Runs acmedrill; the result has .returncode, .stdout and .stderr. Bytes that are no UTF-8 fail the test."""
     command = [str(a) for a in (program, *args)]
-    run = subprocess.run(command, cwd=cwd, env=env or environment(), timeout=timeout_s, stdin=subprocess.DEVNULL, capture_output=True, **more)
+    more |= {"cwd": cwd, "env": env or environment(), "timeout": timeout_s, "stdin": subprocess.DEVNULL}
+    run = subprocess.run(command, capture_output=True, **more)
     run.stdout, run.stderr = run.stdout.decode("utf-8"), run.stderr.decode("utf-8")
     assert_sane(run.returncode, run.stderr, " ".join(command[1:])[:300])
     return run
@@ -72,7 +73,8 @@ def junit_counts(path):
     root = xml.etree.ElementTree.parse(path).getroot()
     cases = list(root.iter("testcase"))
     told = {name: int(root.get(name)) for name in ("tests", "failures", "errors", "skipped")}
-    seen = {"tests": len(cases)} | {f"{e}{s}": sum(c.find(e) is not None for c in cases) for e, s in (("failure", "s"), ("error", "s"), ("skipped", ""))}
+    count = lambda element: sum(case.find(element) is not None for case in cases)
+    seen = {"tests": len(cases), "failures": count("failure"), "errors": count("error"), "skipped": count("skipped")}
     return root, told, seen
 
 
