@@ -449,7 +449,6 @@ def test_stopped_at_the_keyboard(kind, name, folder):
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.xfail(strict=True, reason="sim/workers.c does not hand the signal on to its workers: they go on to their end")
 def test_stopped_by_sigterm(folder):
     """As CI systems and timeout(1) do it: to the first process alone."""
     describe("clients", "lego")

@@ -7,10 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAX_JOBS = 64, MAX_RESULT = 16 << 20 };
+enum { MAX_JOBS = 64, MAX_RESULT = 16 << 20, LOOK_MS = 200 };
 
 /* A worker writes "INDEX LENGTH\n" and the result's JSON for each case; *next is shared by all. */
 struct worker {
@@ -73,6 +74,7 @@ static bool start(struct worker *worker, const struct rehearsal *how, struct sce
     worker->pid = fork();
     if (worker->pid == 0) {
         close(ends[0]);
+        prctl(PR_SET_PDEATHSIG, SIGTERM); /* no worker, and no program of its, outlives us */
         work(how, cases, n, next, ends[1]);
     }
     close(ends[1]);
@@ -130,6 +132,13 @@ static bool bury(struct worker *worker)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+/* A signal that came to us alone; their handlers are ours. */
+static void interrupt_all(const struct worker *workers, int jobs)
+{
+    for (int k = 0; k < jobs; k++)
+        if (workers[k].from >= 0) kill(workers[k].pid, SIGTERM);
+}
+
 struct queue {
     struct arena *arena;
     struct scenario *const *cases;
@@ -169,6 +178,7 @@ static void run_apart(struct queue *queue, const struct rehearsal *how, int jobs
     struct worker workers[MAX_JOBS] = {0};
     size_t *next = mmap(NULL, sizeof *next, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     size_t alive = 0;
+    bool told = false;
     if (next == MAP_FAILED) return;
     if (jobs > MAX_JOBS) jobs = MAX_JOBS;
     for (int k = 0; k < jobs; k++) {
@@ -179,7 +189,11 @@ static void run_apart(struct queue *queue, const struct rehearsal *how, int jobs
         struct pollfd polled[MAX_JOBS];
         for (int k = 0; k < jobs; k++)
             polled[k] = (struct pollfd){.fd = workers[k].from, .events = POLLIN};
-        if (poll(polled, (nfds_t)jobs, -1) < 0 && errno != EINTR) break;
+        int n_ready = poll(polled, (nfds_t)jobs, LOOK_MS); /* a signal may come just before it */
+        if (n_ready < 0 && errno != EINTR) break;
+        if (rehearse_interrupted() && !told) interrupt_all(workers, jobs);
+        told = rehearse_interrupted();
+        if (n_ready <= 0) continue;
         for (int k = 0; k < jobs; k++) {
             if (workers[k].from < 0 || !(polled[k].revents & (POLLIN | POLLHUP | POLLERR))) continue;
             bool talks = listen_to(&workers[k]);
