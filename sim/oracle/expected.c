@@ -68,8 +68,8 @@ static bool required(const struct desk *desk, struct node entry, const char *key
 
 static void read_entry(const struct desk *desk, struct node node, struct expected_failure *ret)
 {
-    static const char *const keys[] = {"scenario", "expect", "version", "reason"};
-    struct node version;
+    static const char *const keys[] = {"scenario", "expect", "version", "sometimes", "reason"};
+    struct node version, sometimes;
     if (!node_object(desk, node, "an expected failure, {\"scenario\": ..., \"expect\": ..., \"reason\": ...},")) return;
     node_keys(desk, node, "key of an expected failure", keys, COUNTOF(keys));
     required(desk, node, "scenario", "the name of a case, such as \"order/keys#p384\",", MAX_NAME, &ret->scenario);
@@ -77,6 +77,7 @@ static void read_entry(const struct desk *desk, struct node node, struct expecte
         expect_good(desk, node_member(desk, node, "expect"), ret->expect);
     if ((version = node_member(desk, node, "version")).value)
         node_text(desk, version, "a pattern of versions, such as \"2.1*\",", MAX_NAME, &ret->version);
+    if ((sometimes = node_member(desk, node, "sometimes")).value) node_bool(desk, sometimes, &ret->sometimes);
     required(desk, node, "reason", "a reason, for those who come after,", MAX_REASON, &ret->reason);
 }
 
@@ -160,7 +161,7 @@ void expected_apply(struct arena *arena, struct expected_list *list, struct str 
             met = met || (report_counts(result, &result->findings[k]) && covers(entry, &result->findings[k]));
         entry->used = entry->used || met;
         if (met) add_once(&reasons, entry->reason, "; ");
-        else
+        else if (!entry->sometimes)
             add_once(&unmet, str_fmt(arena, "\"%.*s\" (%.*s)", STR_ARGS(entry->expect), STR_ARGS(entry->reason)), ", ");
     }
     if (result->outcome == OUTCOME_FAIL) {
