@@ -352,12 +352,10 @@ static struct edge *listen_https(struct stage *stage)
     enum err e =
         issuer_issue_server(issuer, stage->arena, key, names, COUNTOF(names), hall_now_ms(stage->hall), &own, &chain);
     if (e == OK)
-        e = edge_listen_new(&(struct edge_listen_options){.address = "127.0.0.1",
-                                                          .certificate_pem = chain,
-                                                          .key_pem = key_pem(key, stage->arena),
-                                                          .to = {SEAT_CA},
-                                                          .max_body = MAX_BODY},
-                            &edge);
+        e = edge_listen_new(
+            &(struct edge_listen_options){
+                .address = "127.0.0.1", .certificate_pem = chain, .key = key, .to = {SEAT_CA}, .max_body = MAX_BODY},
+            &edge);
     key_free(key);
     if (e != OK) stage->trouble = str_fmt(stage->arena, "cannot listen on 127.0.0.1: %s", err_text(e));
     return edge;
@@ -368,7 +366,7 @@ static void cast_client(struct stage *stage)
     const struct rehearsal *how = stage->how;
     struct arena *arena = stage->arena;
     stage_open(stage, how->deadline_ms + 5000);
-    struct edge *listen = listen_https(stage), *fetch = NULL;
+    struct edge *listen = listen_https(stage);
     int http_port = listen ? free_port(stage) : 0;
     if (!http_port) return;
     struct addr client = hall_seat_edge(stage->hall, listen, "client");
@@ -376,12 +374,8 @@ static void cast_client(struct stage *stage)
     struct actor *ca = seat_ca(stage, str_fmt(arena, "https://localhost:%d", edge_listen_port(listen)));
     seat_va(stage);
     struct str target = str_fmt(arena, "127.0.0.1:%d", http_port);
-    if (edge_fetch_new(
-            &(struct edge_fetch_options){.connect_to = target.at, .limit_ms = FETCH_LIMIT_MS, .max_body = MAX_BODY},
-            &fetch) != OK) {
-        stage->trouble = STR("libcurl would not start");
-        return;
-    }
+    struct edge *fetch = edge_fetch_new(
+        &(struct edge_fetch_options){.connect_to = target.at, .limit_ms = FETCH_LIMIT_MS, .max_body = MAX_BODY});
     seat_responder(stage, (struct addr){SEAT_OUTSIDE});
     hall_seat_edge(stage->hall, fetch, "outside");
 
@@ -458,7 +452,7 @@ static void cast_server(struct stage *stage)
 {
     const struct rehearsal *how = stage->how;
     struct str url = str_c(how->server_url), trust = str_c(how->trust_file);
-    struct edge *http = NULL, *dns = NULL, *fetch = NULL;
+    struct edge *http = NULL, *dns = NULL;
     int http_port = how->http_port, dns_port = how->dns_port;
     if (how->adapter) {
         http_port = how->adapter->http_port;
@@ -490,10 +484,6 @@ static void cast_server(struct stage *stage)
         stage->trouble = str_fmt(stage->arena, "cannot answer DNS on 127.0.0.1:%d: %s", dns_port, strerror(errno));
     else if (how->adapter && !start_server(stage, edge_listen_port(http), edge_dns_port(dns), &url, &trust))
         assert(stage->trouble.n);
-    else if (edge_fetch_new(
-                 &(struct edge_fetch_options){.trust_file = trust.at, .limit_ms = FETCH_LIMIT_MS, .max_body = MAX_BODY},
-                 &fetch) != OK)
-        stage->trouble = str_fmt(stage->arena, "libcurl does not accept the trust file %.*s", STR_ARGS(trust));
     if (stage->trouble.n) {
         if (http) http->free(http);
         if (dns) dns->free(dns);
@@ -501,6 +491,8 @@ static void cast_server(struct stage *stage)
         return;
     }
     seat_client(stage, url);
+    struct edge *fetch = edge_fetch_new(
+        &(struct edge_fetch_options){.trust_file = trust.at, .limit_ms = FETCH_LIMIT_MS, .max_body = MAX_BODY});
     hall_seat_edge(stage->hall, fetch, "target");
     edge_listen_seated(http, hall_seat_edge(stage->hall, http, "va"));
     hall_seat(stage->hall, stage->responder);

@@ -501,22 +501,30 @@ struct key *key_from_pem(struct str pem)
     return key;
 }
 
+EVP_PKEY *key_evp(const struct key *key)
+{
+    if (!key->is_private || key->sealing == SEALING_SYMBOLIC) return NULL;
+    if (key->ed25519) return EVP_PKEY_up_ref(key->ed25519) == 1 ? key->ed25519 : NULL;
+    EVP_PKEY *pkey = EVP_PKEY_new();
+    bool good = pkey && (key->ec ? EVP_PKEY_set1_EC_KEY(pkey, key->ec) : EVP_PKEY_set1_RSA(pkey, key->rsa)) == 1;
+    if (good) return pkey;
+    EVP_PKEY_free(pkey);
+    ERR_clear_error();
+    return NULL;
+}
+
 struct str key_pem(const struct key *key, struct arena *arena)
 {
     struct str pem = {0};
     char *at = NULL;
-    if (!key->is_private || key->sealing == SEALING_SYMBOLIC) return pem;
-    EVP_PKEY *pkey = key->ed25519 ? key->ed25519 : EVP_PKEY_new();
+    EVP_PKEY *pkey = key_evp(key);
     BIO *bio = BIO_new(BIO_s_mem());
-    bool good = pkey && bio;
-    if (good && key->ec) good = EVP_PKEY_set1_EC_KEY(pkey, key->ec) == 1;
-    if (good && key->rsa) good = EVP_PKEY_set1_RSA(pkey, key->rsa) == 1;
-    if (good && PEM_write_bio_PKCS8PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL) == 1) {
+    if (pkey && bio && PEM_write_bio_PKCS8PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL) == 1) {
         long n = BIO_get_mem_data(bio, &at);
         pem = str_copy(arena, (struct str){at, (size_t)n});
     }
     BIO_free(bio);
-    if (pkey != key->ed25519) EVP_PKEY_free(pkey);
+    EVP_PKEY_free(pkey);
     ERR_clear_error();
     return pem;
 }

@@ -23,6 +23,8 @@ struct key *key_make(enum key_kind kind, enum sealing sealing, struct rng *rng);
 /* From PEM text (PKCS#8 or traditional), private or SubjectPublicKeyInfo. NULL when it is not one of our kinds. */
 struct key *key_from_pem(struct str pem);
 struct str key_pem(const struct key *key, struct arena *arena); /* PKCS#8 private key PEM; real keys only */
+/* The same as OpenSSL holds it, for TLS: a reference to be let go by EVP_PKEY_free. NULL: no real private key. */
+struct evp_pkey_st *key_evp(const struct key *key);
 
 /* A public key from a JWK object's JSON text. Strict: EC coordinates of full length and on the curve; RSA of 2048 to
  * 4096 bits, odd exponent, no leading zeros; no private member. On ERR_REFUSED *reterr_why is an English sentence

@@ -1,54 +1,55 @@
 /* Results as JUnit XML: a suite for each folder, a testcase for each case, the text report inside its failure. */
 #include "oracle/report_parts.h"
 
-#include <libxml/xmlwriter.h>
+#include <mxml.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The writer fails only for lack of memory, and that ends the process. */
-static void must(int written)
+/* The tree under construction and the element that is open in it. */
+struct sheet {
+    struct arena *arena;
+    mxml_node_t *at;
+};
+
+/* Making a node fails only for lack of memory, and that ends the process. */
+static mxml_node_t *must(mxml_node_t *node)
 {
-    if (written >= 0) return;
+    if (node) return node;
     fputs("acmedrill: out of memory\n", stderr);
     abort();
 }
 
-struct sheet {
-    struct arena *arena;
-    xmlTextWriter *writer;
-};
-
-static const xmlChar *xml_text(const struct sheet *sheet, struct str text)
+static void begin(struct sheet *sheet, const char *name)
 {
-    return (const xmlChar *)report_clean(sheet->arena, text).at;
+    sheet->at = must(mxmlNewElement(sheet->at, name));
 }
 
-static void begin(const struct sheet *sheet, const char *name)
+static void end(struct sheet *sheet)
 {
-    must(xmlTextWriterStartElement(sheet->writer, (const xmlChar *)name));
+    sheet->at = mxmlGetParent(sheet->at);
 }
 
-static void end(const struct sheet *sheet)
+static void attribute(struct sheet *sheet, const char *name, struct str value)
 {
-    must(xmlTextWriterEndElement(sheet->writer));
+    mxmlElementSetAttr(sheet->at, name, report_clean(sheet->arena, value).at);
 }
 
-static void attribute(const struct sheet *sheet, const char *name, struct str value)
+static void write_text(struct sheet *sheet, struct str text)
 {
-    must(xmlTextWriterWriteAttribute(sheet->writer, (const xmlChar *)name, xml_text(sheet, value)));
+    must(mxmlNewOpaque(sheet->at, report_clean(sheet->arena, text).at));
 }
 
-static void number(const struct sheet *sheet, const char *name, size_t value)
+static void number(struct sheet *sheet, const char *name, size_t value)
 {
     attribute(sheet, name, str_fmt(sheet->arena, "%zu", value));
 }
 
-static void seconds(const struct sheet *sheet, const char *name, int64_t ms)
+static void seconds(struct sheet *sheet, const char *name, int64_t ms)
 {
     attribute(sheet, name, str_fmt(sheet->arena, "%lld.%03lld", (long long)(ms / 1000), (long long)(ms % 1000)));
 }
 
-static void property(const struct sheet *sheet, const char *name, struct str value)
+static void property(struct sheet *sheet, const char *name, struct str value)
 {
     begin(sheet, "property");
     attribute(sheet, "name", str_c(name));
@@ -57,14 +58,14 @@ static void property(const struct sheet *sheet, const char *name, struct str val
 }
 
 /* <NAME message="..." type="...">text</NAME> */
-static void verdict(const struct sheet *sheet, const char *name, struct str message, enum outcome_class outcome,
+static void verdict(struct sheet *sheet, const char *name, struct str message, enum outcome_class outcome,
                     struct str text)
 {
     begin(sheet, name);
     attribute(sheet, "message", message);
     if (outcome != OUTCOME_SKIP && outcome != OUTCOME_EXPECTED)
         attribute(sheet, "type", str_c(outcome_class_text(outcome)));
-    if (text.n) must(xmlTextWriterWriteString(sheet->writer, xml_text(sheet, text)));
+    if (text.n) write_text(sheet, text);
     end(sheet);
 }
 
@@ -88,7 +89,7 @@ static struct str message_of(struct arena *arena, const struct result_case *resu
     return STR("failed");
 }
 
-static void testcase(const struct sheet *sheet, const struct result_case *result, struct str folder)
+static void testcase(struct sheet *sheet, const struct result_case *result, struct str folder)
 {
     struct arena *arena = sheet->arena;
     begin(sheet, "testcase");
@@ -123,13 +124,13 @@ static void testcase(const struct sheet *sheet, const struct result_case *result
     }
     if (result->outcome == OUTCOME_WARN || (result->outcome == OUTCOME_OK && result->n_observations)) {
         begin(sheet, "system-out");
-        must(xmlTextWriterWriteString(sheet->writer, xml_text(sheet, full_text(arena, result))));
+        write_text(sheet, full_text(arena, result));
         end(sheet);
     }
     end(sheet);
 }
 
-static void sums(const struct sheet *sheet, const struct result_case *const *cases, size_t n, struct str folder)
+static void sums(struct sheet *sheet, const struct result_case *const *cases, size_t n, struct str folder)
 {
     size_t all = 0, failures = 0, errors = 0, skipped = 0;
     int64_t real_ms = 0;
@@ -149,8 +150,8 @@ static void sums(const struct sheet *sheet, const struct result_case *const *cas
     if (folder.at) seconds(sheet, "time", real_ms);
 }
 
-static void suite(const struct sheet *sheet, const struct report_head *head, const struct result_case *const *cases,
-                  size_t n, struct str folder)
+static void suite(struct sheet *sheet, const struct report_head *head, const struct result_case *const *cases, size_t n,
+                  struct str folder)
 {
     begin(sheet, "testsuite");
     attribute(sheet, "name", folder);
@@ -168,14 +169,24 @@ static void suite(const struct sheet *sheet, const struct report_head *head, con
     end(sheet);
 }
 
+/* Each element on its own line, a space deeper than its parent; texts stay as they are. */
+static const char *layout(mxml_node_t *node, int where)
+{
+    static const char *const breaks[] = {"\n", "\n ", "\n  ", "\n   ", "\n    ", "\n     "};
+    mxml_node_t *parent = mxmlGetParent(node), *first = mxmlGetFirstChild(node);
+    bool closes_text = where == MXML_WS_BEFORE_CLOSE && (!first || mxmlGetType(first) != MXML_ELEMENT);
+    if ((where != MXML_WS_BEFORE_OPEN && where != MXML_WS_BEFORE_CLOSE) || closes_text || !parent) return NULL;
+    size_t depth = 0;
+    while ((parent = mxmlGetParent(parent)))
+        depth++;
+    return breaks[depth < COUNTOF(breaks) ? depth : COUNTOF(breaks) - 1];
+}
+
 struct str report_junit(struct arena *arena, const struct report_head *head, const struct result_case *const *cases,
                         size_t n)
 {
-    xmlBuffer *buffer = xmlBufferCreate();
-    struct sheet sheet = {.arena = arena, .writer = buffer ? xmlNewTextWriterMemory(buffer, 0) : NULL};
-    must(sheet.writer ? 0 : -1);
-    must(xmlTextWriterSetIndent(sheet.writer, 1));
-    must(xmlTextWriterStartDocument(sheet.writer, NULL, "UTF-8", NULL));
+    mxml_node_t *document = must(mxmlNewXML("1.0"));
+    struct sheet sheet = {.arena = arena, .at = document};
     begin(&sheet, "testsuites");
     attribute(&sheet, "name", STR("acmedrill"));
     sums(&sheet, cases, n, (struct str){0});
@@ -187,11 +198,13 @@ struct str report_junit(struct arena *arena, const struct report_head *head, con
             first = !str_eq(report_folder(cases[k]->id), folder);
         if (first) suite(&sheet, head, cases, n, folder);
     }
-    end(&sheet);
-    must(xmlTextWriterEndDocument(sheet.writer));
-    xmlFreeTextWriter(sheet.writer);
-    struct str text =
-        str_copy(arena, (struct str){(const char *)xmlBufferContent(buffer), (size_t)xmlBufferLength(buffer)});
-    xmlBufferFree(buffer);
-    return text;
+    mxmlSetWrapMargin(0);
+    char *written = mxmlSaveAllocString(document, layout);
+    mxmlDelete(document);
+    if (!written) must(NULL);
+    struct buf text = {.arena = arena};
+    buf_add_c(&text, written);
+    buf_add_char(&text, '\n');
+    free(written);
+    return buf_str(&text);
 }

@@ -1,8 +1,8 @@
 #include "world/edge_fetch.h"
 
 #include "world/clock.h"
+#include "world/curl_calls.h"
 
-#include <curl/curl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,11 +11,13 @@
 /* Well below FD_SETSIZE: select() is what waits for them. More requests than that queue up inside libcurl. */
 enum { MAX_CONNECTIONS = 128 };
 
+static const struct curl_calls *curl; /* NULL: nothing was fetched yet */
+
 struct fetch_edge {
     struct edge edge;
-    CURLM *multi;
-    char *trust_file;
-    struct curl_slist *connect_to;
+    CURLM *multi; /* NULL: nothing was fetched yet */
+    char *trust_file, *connect_to;
+    struct curl_slist *connect_list;
     int64_t limit_ms;
     size_t max_body;
     struct fetch *fetches; /* all that are under way */
@@ -33,6 +35,12 @@ struct fetch {
     char error[CURL_ERROR_SIZE];
 };
 
+static void no_memory(void)
+{
+    fputs("acmedrill: out of memory\n", stderr);
+    abort();
+}
+
 static void fetch_free(struct fetch *fetch)
 {
     if (!fetch) return;
@@ -41,10 +49,10 @@ static void fetch_free(struct fetch *fetch)
         if (fetch->next) fetch->next->prev = fetch->prev;
     }
     if (fetch->easy) {
-        curl_multi_remove_handle(fetch->owner->multi, fetch->easy);
-        curl_easy_cleanup(fetch->easy);
+        curl->multi_remove_handle(fetch->owner->multi, fetch->easy);
+        curl->easy_cleanup(fetch->easy);
     }
-    curl_slist_free_all(fetch->headers);
+    if (fetch->headers) curl->slist_free_all(fetch->headers);
     msg_free(fetch->request);
     msg_free(fetch->answer);
     free(fetch);
@@ -117,7 +125,7 @@ static void finish(struct fetch *fetch, struct hall *hall, CURLcode code)
     struct msg *answer = fetch->answer;
     struct http_response *response = &answer->as.response;
     long status = 0;
-    if (fetch->easy) curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (fetch->easy) curl->easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
     if (code == CURLE_WRITE_ERROR && fetch->body_full) code = CURLE_OK;
     response->delivery.how = how_of(code, status >= 200);
     if (code == CURLE_ABORTED_BY_CALLBACK && was_reset(fetch)) response->delivery.how = DELIVER_RESET;
@@ -126,7 +134,7 @@ static void finish(struct fetch *fetch, struct hall *hall, CURLcode code)
         response->body = buf_str(&fetch->body);
         if (response->delivery.how == DELIVER_TRUNCATED) response->delivery.at_byte = response->body.n;
     } else {
-        const char *why = fetch->error[0] ? fetch->error : curl_easy_strerror(code);
+        const char *why = fetch->error[0] ? fetch->error : curl->easy_strerror(code);
         response->headers = NULL;
         response->body = str_copy(&answer->arena, str_c(why));
     }
@@ -144,7 +152,7 @@ static bool is_clean(struct str s)
 
 static void add_line(struct fetch *fetch, const char *line)
 {
-    struct curl_slist *longer = curl_slist_append(fetch->headers, line);
+    struct curl_slist *longer = curl->slist_append(fetch->headers, line);
     if (longer) fetch->headers = longer;
 }
 
@@ -163,7 +171,7 @@ static void set_headers(struct fetch *fetch)
     add_line(fetch, "Expect:");
     if (!headers_get(request->headers, "Content-Type").at) add_line(fetch, "Content-Type:");
     if (!headers_get(request->headers, "User-Agent").at) add_line(fetch, "User-Agent: acmedrill/" ACMEDRILL_VERSION);
-    curl_easy_setopt(fetch->easy, CURLOPT_HTTPHEADER, fetch->headers);
+    curl->easy_setopt(fetch->easy, CURLOPT_HTTPHEADER, fetch->headers);
 }
 
 static void set_method(struct fetch *fetch)
@@ -171,17 +179,17 @@ static void set_method(struct fetch *fetch)
     const struct http_request *request = &fetch->request->as.request;
     CURL *easy = fetch->easy;
     if (str_is(request->method, "HEAD")) {
-        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+        curl->easy_setopt(easy, CURLOPT_NOBODY, 1L);
         return;
     }
     if (request->body.n || str_is(request->method, "POST")) {
-        curl_easy_setopt(easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body.at ? request->body.at : "");
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.n);
+        curl->easy_setopt(easy, CURLOPT_POST, 1L);
+        curl->easy_setopt(easy, CURLOPT_POSTFIELDS, request->body.at ? request->body.at : "");
+        curl->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.n);
     }
     if (request->method.n && !str_is(request->method, "GET") && !str_is(request->method, "POST"))
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, str_copy(&fetch->request->arena, request->method).at);
-    else if (request->body.n && str_is(request->method, "GET")) curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "GET");
+        curl->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, str_copy(&fetch->request->arena, request->method).at);
+    else if (request->body.n && str_is(request->method, "GET")) curl->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "GET");
 }
 
 static CURLcode set_up(struct fetch *fetch)
@@ -192,31 +200,45 @@ static CURLcode set_up(struct fetch *fetch)
     struct url parts;
     if (url_parse(url, &parts) != OK) return CURLE_URL_MALFORMAT;
     bool is_http = str_is(parts.scheme, "http");
-    curl_easy_setopt(easy, CURLOPT_URL, str_copy(&fetch->request->arena, url).at);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, fetch);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, fetch->error);
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)owner->limit_ms);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)owner->limit_ms);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, fetch);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
-    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_about_to_send);
-    curl_easy_setopt(easy, CURLOPT_PREREQDATA, fetch);
-    if (owner->trust_file) curl_easy_setopt(easy, CURLOPT_CAINFO, owner->trust_file);
+    curl->easy_setopt(easy, CURLOPT_URL, str_copy(&fetch->request->arena, url).at);
+    curl->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl->easy_setopt(easy, CURLOPT_PRIVATE, fetch);
+    curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, fetch->error);
+    curl->easy_setopt(easy, CURLOPT_PROXY, "");
+    curl->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl->easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+    curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl->easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)owner->limit_ms);
+    curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)owner->limit_ms);
+    curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl->easy_setopt(easy, CURLOPT_HEADERDATA, fetch);
+    curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl->easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
+    curl->easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_about_to_send);
+    curl->easy_setopt(easy, CURLOPT_PREREQDATA, fetch);
+    if (owner->trust_file) curl->easy_setopt(easy, CURLOPT_CAINFO, owner->trust_file);
     if (is_http) { /* validators open a connection for each query */
-        if (owner->connect_to) curl_easy_setopt(easy, CURLOPT_CONNECT_TO, owner->connect_to);
-        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+        if (owner->connect_list) curl->easy_setopt(easy, CURLOPT_CONNECT_TO, owner->connect_list);
+        curl->easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+        curl->easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
     }
     set_method(fetch);
     set_headers(fetch);
     return CURLE_OK;
+}
+
+/* What has to be there before the first request. */
+static bool fetch_open(struct fetch_edge *self)
+{
+    if (self->multi) return true;
+    curl = curl_calls();
+    if (!curl) return false;
+    self->multi = curl->multi_init();
+    if (self->connect_to) self->connect_list = curl->slist_append(NULL, self->connect_to);
+    if (!self->multi || (self->connect_to && !self->connect_list)) no_memory();
+    curl->multi_setopt(self->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)MAX_CONNECTIONS);
+    curl->multi_setopt(self->multi, CURLMOPT_MAXCONNECTS, (long)MAX_CONNECTIONS);
+    return true;
 }
 
 static void fetch_send(struct edge *edge, struct hall *hall, struct msg *msg)
@@ -227,12 +249,8 @@ static void fetch_send(struct edge *edge, struct hall *hall, struct msg *msg)
         return;
     }
     struct fetch *fetch = calloc(1, sizeof *fetch);
-    CURL *easy = curl_easy_init();
-    if (!fetch || !easy) {
-        fputs("acmedrill: out of memory\n", stderr);
-        abort();
-    }
-    *fetch = (struct fetch){.owner = self, .easy = easy, .request = msg, .answer = msg_new(MSG_RESPONSE)};
+    if (!fetch) no_memory();
+    *fetch = (struct fetch){.owner = self, .request = msg, .answer = msg_new(MSG_RESPONSE)};
     fetch->body.arena = &fetch->answer->arena;
     fetch->answer->from = msg->to;
     fetch->answer->to = msg->from;
@@ -241,8 +259,15 @@ static void fetch_send(struct edge *edge, struct hall *hall, struct msg *msg)
     fetch->prev = &self->fetches;
     if (fetch->next) fetch->next->prev = &fetch->next;
     self->fetches = fetch;
+    if (!fetch_open(self)) {
+        snprintf(fetch->error, sizeof fetch->error, "libcurl.so.4 cannot be loaded");
+        finish(fetch, hall, CURLE_COULDNT_CONNECT);
+        return;
+    }
+    fetch->easy = curl->easy_init();
+    if (!fetch->easy) no_memory();
     CURLcode code = set_up(fetch);
-    if (code == CURLE_OK && curl_multi_add_handle(self->multi, easy) != CURLM_OK) code = CURLE_FAILED_INIT;
+    if (code == CURLE_OK && curl->multi_add_handle(self->multi, fetch->easy) != CURLM_OK) code = CURLE_FAILED_INIT;
     if (code != CURLE_OK) finish(fetch, hall, code);
 }
 
@@ -252,9 +277,9 @@ static void fetch_prepare(struct edge *edge, struct edge_wait *wait)
     if (!self->fetches) return;
     int max_fd = -1;
     long timeout_ms = -1;
-    curl_multi_fdset(self->multi, &wait->read, &wait->write, &wait->except, &max_fd);
+    curl->multi_fdset(self->multi, &wait->read, &wait->write, &wait->except, &max_fd);
     if (max_fd > wait->max_fd) wait->max_fd = max_fd;
-    curl_multi_timeout(self->multi, &timeout_ms);
+    curl->multi_timeout(self->multi, &timeout_ms);
     if (max_fd < 0 && (timeout_ms < 0 || timeout_ms > 50))
         timeout_ms = 50; /* libcurl waits for something without a socket */
     if (timeout_ms < 0) return;
@@ -268,12 +293,12 @@ static void fetch_ready(struct edge *edge, struct hall *hall, const struct edge_
     struct fetch_edge *self = (struct fetch_edge *)edge;
     if (!self->fetches) return;
     int running, left;
-    curl_multi_perform(self->multi, &running);
-    for (CURLMsg *note; (note = curl_multi_info_read(self->multi, &left));) {
+    curl->multi_perform(self->multi, &running);
+    for (CURLMsg *note; (note = curl->multi_info_read(self->multi, &left));) {
         struct fetch *fetch = NULL;
         if (note->msg != CURLMSG_DONE) continue;
         CURLcode code = note->data.result;
-        curl_easy_getinfo(note->easy_handle, CURLINFO_PRIVATE, (char **)&fetch);
+        curl->easy_getinfo(note->easy_handle, CURLINFO_PRIVATE, (char **)&fetch);
         finish(fetch, hall, code);
     }
 }
@@ -283,37 +308,33 @@ static void fetch_edge_free(struct edge *edge)
     struct fetch_edge *self = (struct fetch_edge *)edge;
     while (self->fetches)
         fetch_free(self->fetches);
-    if (self->multi) curl_multi_cleanup(self->multi);
-    curl_slist_free_all(self->connect_to);
+    if (self->multi) curl->multi_cleanup(self->multi);
+    if (self->connect_list) curl->slist_free_all(self->connect_list);
+    free(self->connect_to);
     free(self->trust_file);
     free(self);
 }
 
-enum err edge_fetch_new(const struct edge_fetch_options *options, struct edge **ret)
+static char *copy(const char *text)
 {
-    static bool started;
-    if (!started && curl_global_init(CURL_GLOBAL_DEFAULT) != 0) return ERR_IO;
-    started = true;
+    char *copied = text ? strdup(text) : NULL;
+    if (text && !copied) no_memory();
+    return copied;
+}
+
+struct edge *edge_fetch_new(const struct edge_fetch_options *options)
+{
     signal(SIGPIPE, SIG_IGN);
     struct fetch_edge *self = calloc(1, sizeof *self);
-    if (!self) return ERR_IO;
+    if (!self) no_memory();
     self->edge = (struct edge){fetch_send, fetch_prepare, fetch_ready, fetch_edge_free};
-    self->multi = curl_multi_init();
     self->limit_ms = options->limit_ms > 0 ? options->limit_ms : 30000;
     self->max_body = options->max_body ? options->max_body : HTTP_MAX_BODY;
-    if (!self->multi) goto fail;
-    curl_multi_setopt(self->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)MAX_CONNECTIONS);
-    curl_multi_setopt(self->multi, CURLMOPT_MAXCONNECTS, (long)MAX_CONNECTIONS);
-    if (options->trust_file && !(self->trust_file = strdup(options->trust_file))) goto fail;
+    self->trust_file = copy(options->trust_file);
     if (options->connect_to) {
         char text[300];
         snprintf(text, sizeof text, "::%s", options->connect_to);
-        self->connect_to = curl_slist_append(NULL, text);
-        if (!self->connect_to) goto fail;
+        self->connect_to = copy(text);
     }
-    *ret = &self->edge;
-    return OK;
-fail:
-    fetch_edge_free(&self->edge);
-    return ERR_IO;
+    return &self->edge;
 }

@@ -13,6 +13,7 @@ struct edge_fetch_options {
     int64_t limit_ms; /* a request that takes longer is answered with delivery hang */
     size_t max_body;
 };
-enum err edge_fetch_new(const struct edge_fetch_options *options, struct edge **ret);
+/* Never fails: where libcurl cannot be loaded, each request is answered as refused, with the reason in the body. */
+struct edge *edge_fetch_new(const struct edge_fetch_options *options);
 
 #endif

@@ -489,13 +489,11 @@ static bool load_chain(SSL_CTX *tls, struct str pem)
     return ok && !first;
 }
 
-static bool load_key(SSL_CTX *tls, struct str pem)
+static bool load_key(SSL_CTX *tls, const struct key *key)
 {
-    BIO *bio = BIO_new_mem_buf(pem.at, (int)pem.n);
-    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
-    bool ok = key && SSL_CTX_use_PrivateKey(tls, key) == 1 && SSL_CTX_check_private_key(tls) == 1;
-    EVP_PKEY_free(key);
-    BIO_free(bio);
+    EVP_PKEY *own = key ? key_evp(key) : NULL;
+    bool ok = own && SSL_CTX_use_PrivateKey(tls, own) == 1 && SSL_CTX_check_private_key(tls) == 1;
+    EVP_PKEY_free(own);
     return ok;
 }
 
@@ -510,7 +508,7 @@ static enum err set_up_tls(struct listen_edge *self)
     SSL_CTX_set_num_tickets(self->tls, 1);
     SSL_CTX_set_session_id_context(self->tls, (const unsigned char *)"acmedrill", 9);
     SSL_CTX_set_alpn_select_cb(self->tls, choose_alpn, NULL);
-    bool ok = load_chain(self->tls, self->options.certificate_pem) && load_key(self->tls, self->options.key_pem);
+    bool ok = load_chain(self->tls, self->options.certificate_pem) && load_key(self->tls, self->options.key);
     return ok ? OK : ERR_CRYPTO;
 }
 
@@ -557,7 +555,8 @@ enum err edge_listen_new(const struct edge_listen_options *options, struct edge 
     if (err == OK) err = open_listener(self);
     if (err != OK) goto fail;
     note_port(self);
-    self->options.certificate_pem = self->options.key_pem = (struct str){0};
+    self->options.certificate_pem = (struct str){0};
+    self->options.key = NULL;
     self->daemon =
         MHD_start_daemon(MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, self,
                          MHD_OPTION_URI_LOG_CALLBACK, on_uri, self, MHD_OPTION_NOTIFY_COMPLETED, on_completed, self,

@@ -6,14 +6,16 @@
 #ifndef WORLD_EDGE_LISTEN_H
 #define WORLD_EDGE_LISTEN_H
 
+#include "acme/jwk.h"
 #include "world/hall.h"
 
 struct edge_listen_options {
-    const char *address;                 /* "127.0.0.1" */
-    int port;                            /* 0 = asked for */
-    struct str certificate_pem, key_pem; /* chain and key; empty: plain HTTP */
-    struct addr to;                      /* who gets the requests */
-    size_t max_body;                     /* more is answered 413 */
+    const char *address;        /* "127.0.0.1" */
+    int port;                   /* 0 = asked for */
+    struct str certificate_pem; /* a chain; empty: plain HTTP */
+    const struct key *key;      /* of its leaf; borrowed until edge_listen_new returns */
+    struct addr to;             /* who gets the requests */
+    size_t max_body;            /* more is answered 413 */
     /* Asked before each poll, NULL = never: while true the listening socket is closed (connection refused). */
     bool (*refuses)(void *context);
     void *context;
