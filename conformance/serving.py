@@ -74,6 +74,7 @@ class Server:
         self.base = self.directory_url.removesuffix("/dir")
         self.port = urllib.parse.urlsplit(self.base).port
         assert words["trust"].strip() == str(trust)
+        self.control = words.get("control", "").strip()
 
     def stat(self):
         """What proc(5) says of it, from the state on."""
@@ -122,7 +123,7 @@ def serving(folder, *options, http_port=9):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, cwd=ROOT)
     try:
         try:
-            head = read_lines(process, 3)
+            head = read_lines(process, 4 if "--control-port" in options else 3)
         except AssertionError as error:
             raise AssertionError(f"{error}; stderr: {log.read_text()}") from None
         yield Server(process, head, trust, log)

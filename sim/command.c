@@ -75,6 +75,21 @@ static void keep_variant(struct scenario_set *set, size_t first, struct str vari
     set->n = n;
 }
 
+enum err scenario_open(struct arena *arena, const char *word, const struct paper *defect, struct complaints *complaints,
+                       struct scenario_set *set, const char **reterr_why)
+{
+    struct str path, variant;
+    struct stat about;
+    bool one = stat(word, &about) != 0 && str_cut(str_c(word), '#', &path, &variant);
+    if (!one) path = str_c(word);
+    path = scenario_path(arena, path);
+    size_t first = set->n;
+    enum err e = scenario_find(arena, path.at, defect, complaints, set);
+    if (one) keep_variant(set, first, variant);
+    *reterr_why = e ? "no scenario there" : "no such variant";
+    return e == OK && set->n == first ? ERR_NOT_FOUND : e;
+}
+
 int scenarios_open(struct arena *arena, char *const *words, size_t n, const struct paper *defect,
                    struct scenario_set *set)
 {
@@ -83,21 +98,12 @@ int scenarios_open(struct arena *arena, char *const *words, size_t n, const stru
     bool missing = false;
     if (n == 0) words = none, n = 1;
     for (size_t i = 0; i < n; i++) {
-        struct str path, variant;
-        struct stat about;
-        bool one = stat(words[i], &about) != 0 && str_cut(str_c(words[i]), '#', &path, &variant);
-        if (!one) path = str_c(words[i]);
-        path = scenario_path(arena, path);
-        size_t first = set->n, complained = complaints.n;
-        enum err e = scenario_find(arena, path.at, defect, &complaints, set);
-        if (one) keep_variant(set, first, variant);
-        if (e != OK && complaints.n == complained) {
-            fprintf(stderr, "acmedrill: %s: no scenario there (%s)\n", words[i], err_text(e));
-            missing = true;
-        } else if (e == OK && set->n == first) {
-            fprintf(stderr, "acmedrill: %s: no such variant\n", words[i]);
-            missing = true;
-        }
+        const char *why;
+        size_t complained = complaints.n;
+        enum err e = scenario_open(arena, words[i], defect, &complaints, set, &why);
+        if (e == OK || complaints.n > complained) continue;
+        fprintf(stderr, "acmedrill: %s: %s\n", words[i], why);
+        missing = true;
     }
     complaints_print(&complaints);
     if (complaints.n) return EXIT_INVALID;

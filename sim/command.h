@@ -25,6 +25,10 @@ extern char scenario_folder[]; /* "scenarios" */
 /* A word as a path: as it stands, else below the project's tree, else as an id below scenarios/. The word itself when
  * there is nothing. */
 struct str scenario_path(struct arena *arena, struct str word);
+/* The cases of one word: a file, a folder or an id, which may end in "#variant". An error without a complaint says that
+ * there is nothing, and *reterr_why what is missing. */
+enum err scenario_open(struct arena *arena, const char *word, const struct paper *defect, struct complaints *complaints,
+                       struct scenario_set *set, const char **reterr_why);
 /* Loads scenario files for a command: each word is a file, a folder, an id, and may end in "#variant"; none means all.
  * Prints what is wrong; returns an exit status. `defect` may be NULL. */
 int scenarios_open(struct arena *arena, char *const *words, size_t n, const struct paper *defect,

@@ -3,6 +3,7 @@
 #include "actor/va.h"
 #include "base/when.h"
 #include "command.h"
+#include "control.h"
 #include "world/clock.h"
 #include "world/edge_fetch.h"
 #include "world/edge_listen.h"
@@ -19,7 +20,7 @@ enum { DEFAULT_PORT = 14000, DEFAULT_HTTP_PORT = 5002, FETCH_LIMIT_MS = 40000, M
 
 struct arguments {
     const char *profile, *scenario, *address, *trust, *history, *http_target;
-    int port, http_port;
+    int port, http_port, control_port; /* control_port -1: none */
     int64_t speed;
     uint64_t seed;
     bool seeded, always_valid;
@@ -33,6 +34,7 @@ enum {
     OPT_TRUST,
     OPT_HISTORY,
     OPT_HTTP_PORT,
+    OPT_CONTROL_PORT,
     OPT_SPEED,
     OPT_SEED,
     OPT_ALWAYS_VALID
@@ -46,11 +48,13 @@ static const struct argp_option options[] = {
     {"port",                                                                         OPT_PORT, "N", 0, "listen there; 0 asks for a free one (14000)", 0},
     {"trust",OPT_TRUST, "FILE", 0, "write the root certificate there, for clients to trust (trust.pem)", 0},
     {"http-port",                                                                        OPT_HTTP_PORT, "N", 0, "look for http-01 at 127.0.0.1:N, whatever the name (5002)", 0},
-    {"always-valid",                                                                         OPT_ALWAYS_VALID, 0, 0, "every validation succeeds, nothing is fetched", 0},
-    {"history",                                                                 OPT_HISTORY, "FILE", 0, "write down all that crosses the wire (JSON Lines)", 0},
-    {"speed",                                                                     OPT_SPEED, "X", 0, "divide the CA's waits and Retry-After values by X (1)", 0},
-    {"seed",                                               OPT_SEED, "N", 0, "seed of keys, nonces and tokens (from chance, and printed)", 0},
-    {0                                                                        }
+    {"control-port",                                                                         OPT_CONTROL_PORT, "N", 0,
+     "offer the control API at http://127.0.0.1:N; 0 asks for a free port (it is off)", 0},
+    {"always-valid",                                                                 OPT_ALWAYS_VALID, 0, 0, "every validation succeeds, nothing is fetched", 0},
+    {"history",                                                                     OPT_HISTORY, "FILE", 0, "write down all that crosses the wire (JSON Lines)", 0},
+    {"speed",                                               OPT_SPEED, "X", 0, "divide the CA's waits and Retry-After values by X (1)", 0},
+    {"seed",                                                                         OPT_SEED, "N", 0, "seed of keys, nonces and tokens (from chance, and printed)", 0},
+    {0}
 };
 
 static int64_t whole(struct argp_state *state, const char *what, const char *word, int64_t low, int64_t high)
@@ -73,6 +77,7 @@ static error_t parse(int key, char *word, struct argp_state *state)
     case OPT_HISTORY: args->history = word; break;
     case OPT_PORT: args->port = (int)whole(state, "--port", word, 0, 65535); break;
     case OPT_HTTP_PORT: args->http_port = (int)whole(state, "--http-port", word, 1, 65535); break;
+    case OPT_CONTROL_PORT: args->control_port = (int)whole(state, "--control-port", word, 0, 65535); break;
     case OPT_SPEED: args->speed = whole(state, "--speed", word, 1, 1000); break;
     case OPT_SEED:
         args->seed = (uint64_t)whole(state, "--seed", word, 0, INT64_MAX);
@@ -99,7 +104,7 @@ static void on_signal(int number)
 }
 
 /* Seats: the edge that clients come through, the CA, its validator, what that meets, and the way out. */
-enum { SEAT_EDGE = 1, SEAT_CA, SEAT_VA, SEAT_RESPONDER, SEAT_OUTSIDE };
+enum { SEAT_EDGE = 1, SEAT_CA, SEAT_VA, SEAT_RESPONDER, SEAT_OUTSIDE, SEAT_CONTROLLER, SEAT_CONTROL };
 
 /* 0.0.0.0 and :: are where one listens, not where one goes. */
 static bool is_everywhere(const char *address)
@@ -131,7 +136,7 @@ static void note_start(struct history *history, const struct arguments *args, co
 }
 
 static int open_edges(struct arena *arena, const struct arguments *args, const struct issuer *issuer,
-                      struct edge **ret_listen, struct edge **ret_fetch)
+                      struct edge **ret_listen, struct edge **ret_fetch, struct edge **ret_control)
 {
     const struct str names[] = {STR("localhost"), STR("127.0.0.1"), STR("::1"), str_c(args->address)};
     size_t n = is_everywhere(args->address) ? 3 : 4;
@@ -155,6 +160,15 @@ static int open_edges(struct arena *arena, const struct arguments *args, const s
                 e == ERR_IO ? strerror(errno) : err_text(e));
         return EXIT_TARGET;
     }
+    if (args->control_port >= 0 && edge_listen_new(&(struct edge_listen_options){.address = "127.0.0.1",
+                                                                                 .port = args->control_port,
+                                                                                 .to = {SEAT_CONTROL},
+                                                                                 .max_body = MAX_BODY},
+                                                   ret_control) != OK) {
+        fprintf(stderr, "acmedrill serve: cannot listen on 127.0.0.1 port %d: %s\n", args->control_port,
+                strerror(errno));
+        return EXIT_TARGET;
+    }
     struct str target = str_fmt(arena, "127.0.0.1:%d", args->http_port);
     *ret_fetch = edge_fetch_new(
         &(struct edge_fetch_options){.connect_to = target.at, .limit_ms = FETCH_LIMIT_MS, .max_body = MAX_BODY});
@@ -165,12 +179,12 @@ static int serve(struct arena *arena, const struct arguments *args, const struct
                  const struct scenario *scenario)
 {
     struct history history = {.start_ms = clock_real_utc_ms(), .flush = true, .forget = true};
-    struct edge *listen = NULL, *fetch = NULL;
+    struct edge *listen = NULL, *fetch = NULL, *control = NULL;
     struct rng rng, own;
     rng_seed(&rng, args->seed);
     rng_fork(&rng, "issuer", &own);
     struct issuer *issuer = issuer_new(SEALING_REAL, &own, history.start_ms);
-    int status = open_edges(arena, args, issuer, &listen, &fetch);
+    int status = open_edges(arena, args, issuer, &listen, &fetch, &control);
     if (status == EXIT_AS_EXPECTED && !write_out(args->trust, issuer_root_pem(issuer))) status = EXIT_TARGET;
     if (status == EXIT_AS_EXPECTED && args->history && !(history.sink = fopen(args->history, "w"))) {
         fprintf(stderr, "acmedrill serve: cannot write %s: %s\n", args->history, strerror(errno));
@@ -179,6 +193,7 @@ static int serve(struct arena *arena, const struct arguments *args, const struct
     if (status != EXIT_AS_EXPECTED) {
         if (listen) listen->free(listen);
         if (fetch) fetch->free(fetch);
+        if (control) control->free(control);
         issuer_free(issuer);
         return status;
     }
@@ -193,17 +208,28 @@ static int serve(struct arena *arena, const struct arguments *args, const struct
                                                    .speed = args->speed});
     edge_listen_seated(listen, hall_seat_edge(hall, listen, "client"));
     hall_seat(hall, ca);
-    hall_seat(hall, va_new(&(struct va_options){
-                        .target = {SEAT_RESPONDER}, .profile = profile, .always_valid = args->always_valid}));
-    hall_seat(hall,
-              responder_new(&(struct responder_options){
-                  .scenario = scenario, .outside = {SEAT_OUTSIDE}, .address = STR("127.0.0.1"), .speed = args->speed}));
+    struct actor *va = va_new(
+        &(struct va_options){.target = {SEAT_RESPONDER}, .profile = profile, .always_valid = args->always_valid});
+    struct actor *responder = responder_new(&(struct responder_options){
+        .scenario = scenario, .outside = {SEAT_OUTSIDE}, .address = STR("127.0.0.1"), .speed = args->speed});
+    hall_seat(hall, va);
+    hall_seat(hall, responder);
     hall_seat_edge(hall, fetch, "outside");
+    if (control) {
+        edge_listen_seated(control, hall_seat_edge(hall, control, "controller"));
+        hall_seat(hall, control_new(&(struct control_options){.ca = ca,
+                                                              .va = va,
+                                                              .responder = responder,
+                                                              .history = &history,
+                                                              .profile = profile,
+                                                              .scenario = scenario}));
+    }
 
     note_start(&history, args, profile, scenario);
     struct str url = ca_directory_url(ca);
     printf("acmedrill %s - a CA like %.*s - seed %llu\ndirectory %.*s\ntrust     %s\n", ACMEDRILL_VERSION,
            STR_ARGS(profile->name), (unsigned long long)args->seed, STR_ARGS(url), args->trust);
+    if (control) printf("control   http://127.0.0.1:%d/\n", edge_listen_port(control));
     fflush(stdout);
     serving = hall;
     if (stop_asked) hall_stop(hall); /* it came before there was a hall to stop */
@@ -226,6 +252,7 @@ int command_serve(int argc, char **argv)
                              .profile = NULL,
                              .port = DEFAULT_PORT,
                              .http_port = DEFAULT_HTTP_PORT,
+                             .control_port = -1,
                              .speed = 1};
     const struct argp argp = {options, parse, "", doc, NULL, NULL, NULL};
     struct arena arena = {0};

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { MAX_BODY = 256 * 1024 };
 
@@ -278,17 +279,19 @@ static void ca_serve(struct ca *ca, struct turn *turn, const struct msg *in)
 /* --- time --- */
 static void expire_due(struct ca *ca, struct turn *turn)
 {
-    struct ca_list *authzs = &ca->store.authzs, *orders = &ca->store.orders;
-    for (; authzs->next_expiring < authzs->n; authzs->next_expiring++) {
-        struct ca_authz *authz = authzs->at[authzs->next_expiring];
-        if (status_is_final(OBJECT_AUTHZ, authz->subject.status)) continue;
-        if (authz->expires_ms > turn->now_ms) break;
-        (void)authz_end(ca, turn, authz, EV_EXPIRED);
+    for (const struct heap_item *top; (top = heap_peek(&ca->authz_ends));) {
+        struct ca_authz *authz = top->what;
+        bool over = status_is_final(OBJECT_AUTHZ, authz->subject.status);
+        if (!over && top->due_ms > turn->now_ms) break;
+        (void)heap_pop(&ca->authz_ends);
+        if (!over) (void)authz_end(ca, turn, authz, EV_EXPIRED);
     }
-    for (; orders->next_expiring < orders->n; orders->next_expiring++) {
-        struct ca_order *order = orders->at[orders->next_expiring];
-        if (status_is_final(OBJECT_ORDER, order->subject.status)) continue;
-        if (order->expires_ms > turn->now_ms) break;
+    for (const struct heap_item *top; (top = heap_peek(&ca->order_ends));) {
+        struct ca_order *order = top->what;
+        bool over = status_is_final(OBJECT_ORDER, order->subject.status);
+        if (!over && top->due_ms > turn->now_ms) break;
+        (void)heap_pop(&ca->order_ends);
+        if (over) continue;
         struct problem why = problem_new(turn->arena, "malformed", "the order expired before it was finalized");
         order_fail(ca, turn, order, EV_EXPIRED, &why);
     }
@@ -314,30 +317,54 @@ static void ca_step(struct actor *actor, struct turn *turn, const struct msg *in
 static int64_t ca_next_due_ms(const struct actor *actor)
 {
     const struct ca *ca = (const struct ca *)actor;
+    const struct heap *heaps[] = {&ca->queries, &ca->issues, &ca->authz_ends, &ca->order_ends};
     int64_t due_ms = ACTOR_IDLE;
-    const struct heap_item *query = heap_peek(&ca->queries), *issue = heap_peek(&ca->issues);
-    if (query && query->due_ms < due_ms) due_ms = query->due_ms;
-    if (issue && issue->due_ms < due_ms) due_ms = issue->due_ms;
-    const struct ca_list *authzs = &ca->store.authzs, *orders = &ca->store.orders;
-    if (authzs->next_expiring < authzs->n) {
-        const struct ca_authz *authz = authzs->at[authzs->next_expiring];
-        if (authz->expires_ms < due_ms) due_ms = authz->expires_ms;
-    }
-    if (orders->next_expiring < orders->n) {
-        const struct ca_order *order = orders->at[orders->next_expiring];
-        if (order->expires_ms < due_ms) due_ms = order->expires_ms;
+    for (size_t i = 0; i < COUNTOF(heaps); i++) {
+        const struct heap_item *top = heap_peek(heaps[i]);
+        if (top && top->due_ms < due_ms) due_ms = top->due_ms;
     }
     return due_ms;
+}
+
+void ca_empty(struct ca *ca)
+{
+    ca_store_done(&ca->store);
+    heap_done(&ca->queries);
+    heap_done(&ca->issues);
+    heap_done(&ca->authz_ends);
+    heap_done(&ca->order_ends);
 }
 
 static void ca_free(struct actor *actor)
 {
     struct ca *ca = (struct ca *)actor;
-    ca_store_done(&ca->store);
-    heap_done(&ca->queries);
-    heap_done(&ca->issues);
+    ca_empty(ca);
     arena_done(&ca->arena);
     free(ca);
+}
+
+void ca_cast(struct ca *ca, const struct profile *profile, const struct scenario *scenario)
+{
+    ca->profile = ca->options.profile = profile;
+    ca->options.scenario = scenario;
+    memset(ca->cursors, 0, sizeof ca->cursors);
+    struct directory_doc doc = {
+        .new_nonce = ca_url(ca, &ca->arena, "/nonce-plz"),
+        .new_account = ca_url(ca, &ca->arena, "/new-account"),
+        .new_order = ca_url(ca, &ca->arena, "/new-order"),
+        .terms = ca->profile->terms_required ? ca_url(ca, &ca->arena, "/terms") : (struct str){0},
+    };
+    ca->directory = directory_write(&ca->arena, &doc);
+
+    if (scenario && scenario->n_challenges) {
+        for (size_t i = 0; i < scenario->n_challenges; i++)
+            ca->offered[i] = scenario->challenges[i];
+        ca->n_offered = scenario->n_challenges;
+    } else {
+        for (int type = 0; type < CHALLENGE_TYPE_COUNT; type++)
+            ca->offered[type] = (enum challenge_type)type;
+        ca->n_offered = CHALLENGE_TYPE_COUNT;
+    }
 }
 
 struct str ca_directory_url(const struct actor *actor)
@@ -355,7 +382,6 @@ struct actor *ca_new(const struct ca_options *options)
     }
     ca->actor = (struct actor){.name = "ca", .step = ca_step, .next_due_ms = ca_next_due_ms, .free = ca_free};
     ca->options = *options;
-    ca->profile = options->profile;
 
     struct str base = options->base_url;
     while (base.n && base.at[base.n - 1] == '/')
@@ -365,23 +391,6 @@ struct actor *ca_new(const struct ca_options *options)
     struct url url;
     if (!url_parse(ca->base_url, &url) && !str_is(url.path, "/")) ca->base_path = url.path;
     ca->directory_url = ca_url(ca, &ca->arena, "/dir");
-    struct directory_doc doc = {
-        .new_nonce = ca_url(ca, &ca->arena, "/nonce-plz"),
-        .new_account = ca_url(ca, &ca->arena, "/new-account"),
-        .new_order = ca_url(ca, &ca->arena, "/new-order"),
-        .terms = ca->profile->terms_required ? ca_url(ca, &ca->arena, "/terms") : (struct str){0},
-    };
-    ca->directory = directory_write(&ca->arena, &doc);
-
-    const struct scenario *scenario = options->scenario;
-    if (scenario && scenario->n_challenges) {
-        for (size_t i = 0; i < scenario->n_challenges; i++)
-            ca->offered[i] = scenario->challenges[i];
-        ca->n_offered = scenario->n_challenges;
-    } else {
-        for (int type = 0; type < CHALLENGE_TYPE_COUNT; type++)
-            ca->offered[type] = (enum challenge_type)type;
-        ca->n_offered = CHALLENGE_TYPE_COUNT;
-    }
+    ca_cast(ca, options->profile, options->scenario);
     return &ca->actor;
 }

@@ -20,4 +20,14 @@ struct actor *ca_new(const struct ca_options *options);
 /* For the observer of a client under test and for `serve`: the directory's URL. */
 struct str ca_directory_url(const struct actor *actor);
 
+/* --- behind the curtain: for whoever directs a CA that is up --- */
+/* From now on it decides as this profile and answers as this scenario (NULL: nothing is scripted), from its first line
+ * on. What it remembers stays. Both are borrowed and must outlive the CA: a reply that is kept back may still need the
+ * old ones. */
+void ca_play(struct actor *actor, const struct profile *profile, const struct scenario *scenario);
+/* Accounts, orders, nonces: all is forgotten, and the scenario begins anew. A reply that is kept back never comes. */
+void ca_forget(struct actor *actor);
+/* What it remembers, as JSON: {"accounts": [...], "orders": [...], "authorizations": [...]}, oldest first. */
+struct str ca_state(const struct actor *actor, struct arena *arena);
+
 #endif

@@ -25,6 +25,7 @@ struct ca_authz *authz_create(struct ca *ca, struct turn *turn, struct ca_accoun
     size_t n = authz_types(ca, wildcard, types);
     struct ca_authz *authz = ca_authz_new(&ca->store, account, name, wildcard, n);
     authz->expires_ms = turn->now_ms + ca->profile->authz_lifetime_ms;
+    heap_push(&ca->authz_ends, authz->expires_ms, authz);
     for (size_t i = 0; i < n; i++) {
         struct ca_challenge *challenge = &authz->challenges[i];
         struct str token = challenge_token(turn->arena, turn->rng);

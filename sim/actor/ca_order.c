@@ -187,6 +187,7 @@ void order_create(struct visit *visit)
 
     struct ca_order *order = ca_order_new(&ca->store, visit->account, n);
     order->expires_ms = turn->now_ms + ca->profile->order_lifetime_ms;
+    heap_push(&ca->order_ends, order->expires_ms, order);
     order->not_before_ms = not_before_ms;
     order->not_after_ms = not_after_ms;
     for (size_t i = 0; i < n; i++) {

@@ -21,8 +21,9 @@ struct ca {
     enum challenge_type offered[CHALLENGE_TYPE_COUNT];
     size_t n_offered;
     struct ca_store store;
-    struct heap queries; /* of struct ca_challenge; stale when its validation plans another time */
-    struct heap issues;  /* of struct ca_order; stale likewise */
+    struct heap queries;                /* of struct ca_challenge; stale when its validation plans another time */
+    struct heap issues;                 /* of struct ca_order; stale likewise */
+    struct heap authz_ends, order_ends; /* of struct ca_authz and struct ca_order, by expiry */
     struct ca_cursor cursors[REQUEST_COUNT];
 };
 
@@ -82,6 +83,10 @@ struct visit {
     struct ca_answer answer;
     bool held; /* no reply now */
 };
+/* The CA decides as this profile and answers as this scenario (NULL: nothing is scripted), from its first line on. */
+void ca_cast(struct ca *ca, const struct profile *profile, const struct scenario *scenario);
+/* All objects, nonces and timers are gone. */
+void ca_empty(struct ca *ca);
 /* Takes the scripted reply for this request; true: it is an error and *answer is set, the request has no effect. */
 bool visit_scripted(struct visit *visit, enum request_name name);
 /* True if the payload is empty; else the answer is set. */

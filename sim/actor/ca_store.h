@@ -136,7 +136,6 @@ struct ca_probe {
 struct ca_list {
     void **at;
     size_t n, room;
-    size_t next_expiring; /* all before it are final: lifetimes are equal, so age is the order of expiry */
 };
 
 struct ca_store {

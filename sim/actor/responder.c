@@ -559,11 +559,28 @@ static int64_t responder_next_due_ms(const struct actor *actor)
     return due_ms;
 }
 
+static void forget_tracks(struct responder *responder)
+{
+    for (size_t i = 0; i < responder->n_tracks; i++)
+        arena_done(&responder->tracks[i].now);
+    responder->n_tracks = 0;
+}
+
+void responder_play(struct actor *actor, const struct scenario *scenario)
+{
+    struct responder *responder = (struct responder *)actor;
+    responder->options.scenario = scenario;
+    responder->has_refused = false;
+    forget_tracks(responder);
+    for (int type = 0; scenario && type < CHALLENGE_TYPE_COUNT; type++)
+        for (size_t i = 0; i < scenario->answers[type].n; i++)
+            responder->has_refused = responder->has_refused || is_refused(&scenario->answers[type].at[i]);
+}
+
 static void responder_free(struct actor *actor)
 {
     struct responder *responder = (struct responder *)actor;
-    for (size_t i = 0; i < responder->n_tracks; i++)
-        arena_done(&responder->tracks[i].now);
+    forget_tracks(responder);
     for (size_t i = 0; i < responder->n_book; i++)
         arena_done(&responder->book[i].arena);
     for (size_t i = 0; i < MAX_PENDING; i++)
@@ -580,9 +597,7 @@ struct actor *responder_new(const struct responder_options *options)
     if (!responder) abort();
     responder->options = *options;
     responder->speed = options->speed > 0 ? options->speed : 1;
-    for (int type = 0; options->scenario && type < CHALLENGE_TYPE_COUNT; type++)
-        for (size_t i = 0; i < options->scenario->answers[type].n; i++)
-            responder->has_refused = responder->has_refused || is_refused(&options->scenario->answers[type].at[i]);
+    responder_play(&responder->actor, options->scenario);
     responder->actor = (struct actor){
         .name = "responder", .step = responder_step, .next_due_ms = responder_next_due_ms, .free = responder_free};
     return &responder->actor;

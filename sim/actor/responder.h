@@ -23,6 +23,8 @@ struct responder_options {
     int64_t speed;
 };
 struct actor *responder_new(const struct responder_options *options);
+/* From now on the answers are this scenario's (NULL: all is ok), from the first of each list on. Borrowed as above. */
+void responder_play(struct actor *actor, const struct scenario *scenario);
 /* The next answer, to whichever identifier of the scenario, would be `refused`: an edge that listens should not. */
 bool responder_refuses(const struct actor *responder, const char *challenge_type);
 

@@ -459,6 +459,11 @@ static void va_free(struct actor *actor)
     free(va);
 }
 
+void va_play(struct actor *actor, const struct profile *profile)
+{
+    ((struct va *)actor)->options.profile = profile;
+}
+
 struct actor *va_new(const struct va_options *options)
 {
     struct va *va = calloc(1, sizeof *va);

@@ -14,6 +14,9 @@ struct va_options {
 };
 struct actor *va_new(const struct va_options *options);
 
+/* The limits are this profile's from now on. */
+void va_play(struct actor *actor, const struct profile *profile);
+
 /* The failure words a verdict may carry; also the keys of profile outcomes and of retry_on. */
 const char *const *va_failures(size_t *ret_n);
 

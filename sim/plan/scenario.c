@@ -317,6 +317,18 @@ enum err scenario_load(struct arena *arena, const char *path, const char *root, 
     return e;
 }
 
+enum err scenario_parse(struct arena *arena, struct str id, struct str text, const struct paper *defect,
+                        struct complaints *complaints, struct scenario_set *set)
+{
+    struct desk desk = {arena, complaints};
+    struct paper paper;
+    enum err e = paper_parse(arena, id, text, complaints, &paper);
+    if (e) return e;
+    e = load_paper(&desk, &paper, id, defect, set);
+    paper_done(&paper);
+    return e;
+}
+
 /* --- finding --- */
 
 struct found {

@@ -242,6 +242,9 @@ struct scenario_set {
  * case: a defective actor as data. */
 enum err scenario_load(struct arena *arena, const char *path, const char *root, const struct paper *defect,
                        struct complaints *complaints, struct scenario_set *set);
+/* The same for a text that is no file: `id` names it, in complaints too. */
+enum err scenario_parse(struct arena *arena, struct str id, struct str text, const struct paper *defect,
+                        struct complaints *complaints, struct scenario_set *set);
 /* Checks a file, or all *.json of a folder, without keeping them: what lies in a folder named profiles is a profile,
  * the rest are scenarios. *ret_cases counts the good cases and profiles. ERR_NOT_FOUND as below. */
 enum err scenario_lint(struct arena *arena, const char *path, struct complaints *complaints, size_t *ret_cases);

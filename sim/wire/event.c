@@ -318,6 +318,7 @@ enum err history_commit(struct history *history)
     history->last_seq = open->seq;
     history->last_t_ms = open->t_ms;
     enum err err = write_to_sink(history);
+    if (history->watch) history->watch(history->watcher, open);
     if (history->forget) {
         arena_clear(&history->arena);
         return err;

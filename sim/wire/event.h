@@ -123,7 +123,10 @@ struct history {
     bool flush;
     bool forget;      /* keeps no record in memory once it is written: for runs without end */
     int64_t start_ms; /* UTC of t = 0 */
-    int64_t now_ms;   /* the hall's time, for notes of actors whose clock is wrong; 0: nobody keeps it */
+    /* Called with each record once it is written, NULL = nobody watches. It lives until the call returns. */
+    void (*watch)(void *watcher, const struct event *event);
+    void *watcher;
+    int64_t now_ms; /* the hall's time, for notes of actors whose clock is wrong; 0: nobody keeps it */
     /* Its own: */
     uint64_t last_seq;
     int64_t last_t_ms;
