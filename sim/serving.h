@@ -1,0 +1,39 @@
+/* A CA that is up until somebody stops it: its listeners, its actors and the hall, whatever command asked for it. */
+#ifndef SERVING_H
+#define SERVING_H
+
+#include "acme/x509.h"
+#include "plan/scenario.h"
+
+/* What was opened; for the words that a command greets its user with. */
+struct serving_places {
+    struct str directory_url;
+    int port, control_port, management_port; /* real ones; 0: none */
+};
+
+struct serving {
+    const char *command; /* in messages: "acmedrill serve" */
+    const struct profile *profile;
+    const struct scenario *scenario; /* NULL: nothing is scripted */
+    const char *address;
+    int port;                   /* 0: asks for a free one, here and below */
+    bool plain;                 /* HTTP in place of HTTPS */
+    bool any_host;              /* URLs have the host that the request came for; else that of `address` */
+    struct str certificate_pem; /* what the listeners show; empty: a certificate of the CA's own */
+    const struct key *key;      /* its key, borrowed */
+    int http_port;              /* http-01 is looked for at 127.0.0.1 and this port */
+    bool always_valid;
+    int control_port;               /* 127.0.0.1; -1: no control API */
+    const char *management_address; /* NULL: no management interface (management.h) */
+    int management_port;
+    const char *trust_file, *history_file; /* written; NULL: none */
+    int64_t speed;
+    uint64_t seed;
+    /* Called once all is open and before the first request is served; may be NULL. */
+    void (*greet)(const struct serving *serving, const struct serving_places *places);
+};
+
+/* Serves until SIGINT or SIGTERM. Returns an exit status; what went wrong is said on stderr. */
+int serving_run(const struct serving *serving);
+
+#endif
