@@ -48,7 +48,7 @@ static enum err signed_write(struct arena *arena, const struct key *key, struct 
     return OK;
 }
 
-static struct str pem_write(struct arena *arena, struct str der)
+struct str certificate_pem(struct arena *arena, struct str der)
 {
     return str_fmt(arena, "-----BEGIN CERTIFICATE-----\n%s-----END CERTIFICATE-----\n", base64_lines(arena, der).at);
 }
@@ -255,7 +255,7 @@ static bool authority_certify(struct authority *subject, const struct authority 
         .not_after_ms = now_ms + CA_AHEAD_MS,
     };
     if (certificate_write(arena, &certificate, rng, &der)) return false;
-    subject->pem = pem_write(arena, der);
+    subject->pem = certificate_pem(arena, der);
     return true;
 }
 
@@ -314,13 +314,13 @@ static struct str common_name(const struct leaf *leaf)
 }
 
 static enum err leaf_issue(const struct issuer *issuer, struct arena *arena, const struct leaf *leaf, struct rng *rng,
-                           struct str *ret_pem)
+                           struct str *ret_der)
 {
     const struct authority *by = &issuer->intermediate;
     struct buf extensions = {.arena = arena};
     enum err e = names_check(leaf->names, leaf->n);
     if (e) return e;
-    struct str subject = common_name(leaf), spki = key_spki(leaf->key, arena), der;
+    struct str subject = common_name(leaf), spki = key_spki(leaf->key, arena);
     extension_add(&extensions, OID_KEY_USAGE, true, key_kind(leaf->key) == KEY_RSA ? SIGNS_AND_ENCIPHERS : SIGNS);
     size_t inner, opened = extension_open(&extensions, OID_EXTENDED_KEY_USAGE, false, &inner);
     size_t usages = der_open(&extensions, DER_SEQUENCE);
@@ -340,20 +340,14 @@ static enum err leaf_issue(const struct issuer *issuer, struct arena *arena, con
         .not_before_ms = leaf->not_before_ms,
         .not_after_ms = leaf->not_after_ms,
     };
-    e = certificate_write(arena, &certificate, rng, &der);
-    if (e) return e;
-    struct buf pem = {.arena = arena};
-    buf_add(&pem, pem_write(arena, der));
-    buf_add(&pem, by->pem);
-    *ret_pem = buf_str(&pem);
-    return OK;
+    return certificate_write(arena, &certificate, rng, ret_der);
 }
 
 enum err issuer_issue(const struct issuer *issuer, struct arena *arena, const struct csr *csr, int64_t not_before_ms,
-                      int64_t not_after_ms, struct rng *rng, struct str *ret_pem)
+                      int64_t not_after_ms, struct rng *rng, struct str *ret_der)
 {
     struct leaf leaf = {csr->key, csr->names, csr->n_names, false, not_before_ms, not_after_ms};
-    return leaf_issue(issuer, arena, &leaf, rng, ret_pem);
+    return leaf_issue(issuer, arena, &leaf, rng, ret_der);
 }
 
 enum err issuer_issue_server(const struct issuer *issuer, struct arena *arena, const struct key *key,
@@ -361,5 +355,12 @@ enum err issuer_issue_server(const struct issuer *issuer, struct arena *arena, c
                              struct str *ret_chain_pem)
 {
     struct leaf leaf = {key, names, n, true, now_ms - SERVER_BACK_MS, now_ms + SERVER_AHEAD_MS};
-    return leaf_issue(issuer, arena, &leaf, rng, ret_chain_pem);
+    struct str der;
+    enum err e = leaf_issue(issuer, arena, &leaf, rng, &der);
+    if (e) return e;
+    struct buf pem = {.arena = arena};
+    buf_add(&pem, certificate_pem(arena, der));
+    buf_add(&pem, issuer->intermediate.pem);
+    *ret_chain_pem = buf_str(&pem);
+    return OK;
 }

@@ -27,14 +27,22 @@ struct issuer *issuer_new(enum sealing sealing, struct rng *rng, int64_t now_ms)
 void issuer_free(struct issuer *issuer);
 struct str issuer_root_pem(const struct issuer *issuer); /* lives as long as the issuer */
 struct str issuer_intermediate_pem(const struct issuer *issuer);
-/* A leaf for the CSR's key and names, serverAuth, 16 bytes of serial from rng; *ret_pem is leaf then intermediate. */
+/* A leaf for the CSR's key and names, serverAuth, 16 bytes of serial from rng: its DER. */
 enum err issuer_issue(const struct issuer *issuer, struct arena *arena, const struct csr *csr, int64_t not_before_ms,
-                      int64_t not_after_ms, struct rng *rng, struct str *ret_pem);
+                      int64_t not_after_ms, struct rng *rng, struct str *ret_der);
+struct str certificate_pem(struct arena *arena, struct str der);
 
 /* For servers of ours: a leaf for names and IP addresses ("127.0.0.1", "localhost") with its private key, PEM. */
 enum err issuer_issue_server(const struct issuer *issuer, struct arena *arena, const struct key *key,
                              const struct str *names, size_t n, int64_t now_ms, struct rng *rng,
                              struct str *ret_chain_pem);
+
+/* What tells one certificate from another; both borrow from its DER. ERR_MALFORMED: it is no certificate. */
+struct certificate_id {
+    struct str serial; /* octets without leading zeros */
+    struct str spki;   /* SubjectPublicKeyInfo, DER */
+};
+enum err certificate_read(struct str der, struct certificate_id *ret);
 
 /* What an observer reads from a PEM chain: number of certificates, and of the first its dns names (sorted), validity,
  * and whether its key is `key` (NULL: not asked). ERR_MALFORMED when it is no PEM chain. Real certificates only:

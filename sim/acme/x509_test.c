@@ -233,7 +233,7 @@ static void test_leaves_are_openssls(void **state)
         struct csr csr = csr_for(key, two_names, 2);
         struct str pem;
         /* From a UTCTime to a GeneralizedTime; parts of a second are dropped. */
-        assert_int_equal(issuer_issue(issuer, &arena, &csr, NOW_MS + 12345, NOW_MS + 7305 * DAY_MS, &rng, &pem), OK);
+        assert_int_equal(issue_chain(issuer, &csr, NOW_MS + 12345, NOW_MS + 7305 * DAY_MS, &pem), OK);
         assert_true(str_ends(pem, issuer_intermediate_pem(issuer).at));
         assert_int_equal(pem.at[pem.n], 0);
         const struct wish wishes[] = {
@@ -276,7 +276,7 @@ static void test_chain_of_another_root(void **state)
     struct key *key = key_of(KEY_P256);
     struct csr csr = csr_for(key, two_names, 2);
     struct str pem;
-    assert_int_equal(issuer_issue(issuer, &arena, &csr, NOW_MS, NOW_MS + DAY_MS, &rng, &pem), OK);
+    assert_int_equal(issue_chain(issuer, &csr, NOW_MS, NOW_MS + DAY_MS, &pem), OK);
     assert_int_equal(verify_chain(pem, issuer_root_pem(issuer), NOW_MS), X509_V_OK);
     assert_int_not_equal(verify_chain(pem, issuer_root_pem(other), NOW_MS), X509_V_OK);
     csr_done(&csr);
@@ -299,7 +299,7 @@ static void test_long_names_stand_in_no_subject(void **state)
     for (size_t i = 0; i < COUNTOF(lengths); i++) {
         struct csr csr = csr_for(key, &lengths[i], 1);
         struct str pem;
-        assert_int_equal(issuer_issue(issuer, &arena, &csr, NOW_MS, NOW_MS + DAY_MS, &rng, &pem), OK);
+        assert_int_equal(issue_chain(issuer, &csr, NOW_MS, NOW_MS + DAY_MS, &pem), OK);
         STACK_OF(X509) *chain = certificates(pem);
         X509 *leaf = sk_X509_value(chain, 0);
         int critical;
@@ -352,7 +352,7 @@ static void test_server_certificates(void **state)
     assert_int_equal(X509_check_ip_asc(sk_X509_value(chain, 0), "127.0.0.1", 0), 1);
     sk_X509_pop_free(chain, X509_free);
     struct csr csr = csr_for(key, names, 1);
-    assert_int_equal(issuer_issue(issuer, &arena, &csr, NOW_MS, NOW_MS, &rng, &pem), OK);
+    assert_int_equal(issue_chain(issuer, &csr, NOW_MS, NOW_MS, &pem), OK);
     chain = certificates(pem);
     assert_int_equal(X509_check_ip_asc(sk_X509_value(chain, 0), "127.0.0.1", 0), 0);
     sk_X509_pop_free(chain, X509_free);
@@ -386,8 +386,7 @@ static void test_issue_refuses_times(void **state)
     };
     for (size_t i = 0; i < COUNTOF(rows); i++) {
         struct str pem = {0};
-        assert_int_equal(issuer_issue(issuer, &arena, &csr, rows[i].not_before_ms, rows[i].not_after_ms, &rng, &pem),
-                         rows[i].err);
+        assert_int_equal(issue_chain(issuer, &csr, rows[i].not_before_ms, rows[i].not_after_ms, &pem), rows[i].err);
         assert_int_equal(pem.at != NULL, rows[i].err == OK);
     }
     csr_done(&csr);
@@ -407,7 +406,7 @@ static void test_same_seed_same_bytes(void **state)
             struct csr csr = csr_for(key, two_names, 2);
             texts[i][0] = str_copy(&arena, issuer_root_pem(issuer));
             texts[i][1] = str_copy(&arena, issuer_intermediate_pem(issuer));
-            assert_int_equal(issuer_issue(issuer, &arena, &csr, NOW_MS, NOW_MS + DAY_MS, &rng, &texts[i][2]), OK);
+            assert_int_equal(issue_chain(issuer, &csr, NOW_MS, NOW_MS + DAY_MS, &texts[i][2]), OK);
             csr_done(&csr);
             key_free(key);
             issuer_free(issuer);
@@ -427,7 +426,7 @@ static void test_symbolic_certificates(void **state)
     struct str pem, der, body, bits;
     struct problem problem = {0};
     struct chain_facts facts;
-    assert_int_equal(issuer_issue(issuer, &arena, &csr, NOW_MS, NOW_MS + DAY_MS, &rng, &pem), OK);
+    assert_int_equal(issue_chain(issuer, &csr, NOW_MS, NOW_MS + DAY_MS, &pem), OK);
     STACK_OF(X509) *chain = certificates(pem);
     assert_int_equal(sk_X509_num(chain), 2);
     assert_int_equal(X509_check_host(sk_X509_value(chain, 0), "www.example.test", 0, 0, NULL), 1);

@@ -35,7 +35,7 @@ static void terms_get(struct visit *visit)
 }
 
 /* --- routes --- */
-enum signer { SIGNER_NOBODY, SIGNER_NEW_KEY, SIGNER_ACCOUNT };
+enum signer { SIGNER_NOBODY, SIGNER_NEW_KEY, SIGNER_ACCOUNT, SIGNER_EITHER };
 struct route {
     const char *prefix;
     const char *suffix; /* after the number; NULL: any, into visit->rest */
@@ -57,6 +57,7 @@ static const struct route routes[] = {
     {"/authz/",       "",          authz_post,     SIGNER_ACCOUNT, true,  false},
     {"/challenge/",   NULL,        challenge_post, SIGNER_ACCOUNT, true,  false},
     {"/certificate/", "",          cert_post,      SIGNER_ACCOUNT, true,  false},
+    {"/revoke-cert",  "",          revoke_post,    SIGNER_EITHER,  false, false},
 };
 
 /* A number as we write it: no sign, no leading zero. */
@@ -112,7 +113,7 @@ static bool admit_key(struct visit *visit, enum signer signer)
 {
     struct turn *turn = visit->turn;
     struct ca_answer *answer = &visit->answer;
-    if (signer == SIGNER_ACCOUNT) {
+    if (signer == SIGNER_ACCOUNT || (signer == SIGNER_EITHER && visit->jws.kid.at)) {
         if (!visit->jws.kid.at) {
             answer_refuse(answer, turn, 0, "malformed",
                           "this request must name its account by \"kid\", not carry a \"jwk\"");
@@ -369,6 +370,7 @@ struct actor *ca_new(const struct ca_options *options)
         .new_nonce = ca_url(ca, &ca->arena, "/nonce-plz"),
         .new_account = ca_url(ca, &ca->arena, "/new-account"),
         .new_order = ca_url(ca, &ca->arena, "/new-order"),
+        .revoke_cert = ca_url(ca, &ca->arena, "/revoke-cert"),
         .terms = ca->profile->terms_required ? ca_url(ca, &ca->arena, "/terms") : (struct str){0},
     };
     ca->directory = directory_write(&ca->arena, &doc);

@@ -77,7 +77,7 @@ struct visit {
     struct str rest;        /* what the path says after it */
     struct jws jws;
     struct ca_account *account; /* whose key signed; NULL: nobody, or a new key */
-    struct key *key;            /* newAccount: the key in the JWS; whoever takes it clears this */
+    struct key *key;            /* newAccount, revokeCert: the key in the JWS; whoever takes it clears this */
     const struct reply *script;
     struct ca_answer answer;
     bool held; /* no reply now */
@@ -117,6 +117,9 @@ void order_fail(struct ca *ca, struct turn *turn, struct ca_order *order, enum l
 void cert_finalize(struct visit *visit);
 void cert_post(struct visit *visit);
 void cert_issue_due(struct ca *ca, struct turn *turn);
+
+/* --- ca_revoke.c --- */
+void revoke_post(struct visit *visit);
 
 /* --- ca_authz.c --- */
 struct str authz_url(const struct ca *ca, struct arena *arena, const struct ca_authz *authz);

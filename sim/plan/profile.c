@@ -1,8 +1,8 @@
 #include "plan/profile.h"
 #include "acme/problem.h"
 #include "base/when.h"
-#include "plan/desk.h"
 #include "plan/embedded.h"
+#include "plan/profile_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -206,6 +206,7 @@ static const char *const keys[] = {
     "order_lifetime",
     "certificate_lifetime",
     "terms_required",
+    "revocation_reasons",
     "failed_challenge",
     "transitions",
     "outcomes",
@@ -398,6 +399,7 @@ static void read_members(const struct desk *desk, struct node node, struct profi
     if ((member = node_member(desk, node, "max_body")).value && node_int(desk, member, 1, 65535, &number))
         profile->max_body = (size_t)number;
     if ((member = node_member(desk, node, "trims")).value) node_any_text(desk, member, "a text", 16, &profile->trims);
+    certificate_rules_read(desk, node, &profile->certificates);
     if ((member = node_member(desk, node, "failed_challenge")).value)
         read_failed_challenge(desk, member, &profile->law);
     if ((member = node_member(desk, node, "transitions")).value) read_transitions(desk, member, &profile->law);

@@ -47,6 +47,11 @@ enum client_retry {
     CLIENT_RETRY_IGNORED, /* 200, no effect */
     CLIENT_RETRY_REFUSED  /* malformed */
 };
+/* What this CA makes of certificates: plan/profile_certs.c. */
+enum { REASON_COUNT = 11 }; /* codes of RFC 5280 section 5.3.1 */
+struct certificate_rules {
+    unsigned revocation_reasons; /* a bit for each code that a client may give */
+};
 /* "failed_challenge" is shorthand for two rows of the law: "kills authz" (the RFC's), "stays in authz" (until the last
  * one has failed), "leaves authz pending" (even then). */
 
@@ -80,6 +85,7 @@ struct profile {
     bool reuses_authz; /* a valid authorization serves later orders */
     int64_t authz_lifetime_ms, order_lifetime_ms, certificate_lifetime_ms;
     bool terms_required;
+    struct certificate_rules certificates;
     struct outcome outcomes[PROFILE_MAX_OUTCOMES];
     size_t n_outcomes;
 };
