@@ -19,7 +19,7 @@ enum { DEFAULT_PORT = 14000, DEFAULT_HTTP_PORT = 5002, FETCH_LIMIT_MS = 40000, M
 
 struct arguments {
     const char *profile, *scenario, *address, *trust, *history, *http_target;
-    int port, http_port;
+    int port, http_port, status_port;
     int64_t speed;
     uint64_t seed;
     bool seeded, always_valid;
@@ -33,6 +33,7 @@ enum {
     OPT_TRUST,
     OPT_HISTORY,
     OPT_HTTP_PORT,
+    OPT_STATUS_PORT,
     OPT_SPEED,
     OPT_SEED,
     OPT_ALWAYS_VALID
@@ -46,11 +47,13 @@ static const struct argp_option options[] = {
     {"port",                                                                         OPT_PORT, "N", 0, "listen there; 0 asks for a free one (14000)", 0},
     {"trust",OPT_TRUST, "FILE", 0, "write the root certificate there, for clients to trust (trust.pem)", 0},
     {"http-port",                                                                        OPT_HTTP_PORT, "N", 0, "look for http-01 at 127.0.0.1:N, whatever the name (5002)", 0},
-    {"always-valid",                                                                         OPT_ALWAYS_VALID, 0, 0, "every validation succeeds, nothing is fetched", 0},
-    {"history",                                                                 OPT_HISTORY, "FILE", 0, "write down all that crosses the wire (JSON Lines)", 0},
-    {"speed",                                                                     OPT_SPEED, "X", 0, "divide the CA's waits and Retry-After values by X (1)", 0},
-    {"seed",                                               OPT_SEED, "N", 0, "seed of keys, nonces and tokens (from chance, and printed)", 0},
-    {0                                                                        }
+    {"status-port",                                                                         OPT_STATUS_PORT, "N", 0,
+     "serve OCSP and CRL by plain HTTP there, 0 asks for a free one, and name them in certificates (off)", 0},
+    {"always-valid",                                                                 OPT_ALWAYS_VALID, 0, 0, "every validation succeeds, nothing is fetched", 0},
+    {"history",                                                                     OPT_HISTORY, "FILE", 0, "write down all that crosses the wire (JSON Lines)", 0},
+    {"speed",                                               OPT_SPEED, "X", 0, "divide the CA's waits and Retry-After values by X (1)", 0},
+    {"seed",                                                                         OPT_SEED, "N", 0, "seed of keys, nonces and tokens (from chance, and printed)", 0},
+    {0}
 };
 
 static int64_t whole(struct argp_state *state, const char *what, const char *word, int64_t low, int64_t high)
@@ -73,6 +76,7 @@ static error_t parse(int key, char *word, struct argp_state *state)
     case OPT_HISTORY: args->history = word; break;
     case OPT_PORT: args->port = (int)whole(state, "--port", word, 0, 65535); break;
     case OPT_HTTP_PORT: args->http_port = (int)whole(state, "--http-port", word, 1, 65535); break;
+    case OPT_STATUS_PORT: args->status_port = (int)whole(state, "--status-port", word, 0, 65535); break;
     case OPT_SPEED: args->speed = whole(state, "--speed", word, 1, 1000); break;
     case OPT_SEED:
         args->seed = (uint64_t)whole(state, "--seed", word, 0, INT64_MAX);
@@ -107,11 +111,11 @@ static bool is_everywhere(const char *address)
     return strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0;
 }
 
-static struct str base_url(struct arena *arena, const char *address, int port)
+static struct str base_url(struct arena *arena, const char *scheme, const char *address, int port)
 {
     bool local = strcmp(address, "127.0.0.1") == 0 || is_everywhere(address);
     if (local) address = "localhost";
-    return str_fmt(arena, strchr(address, ':') ? "https://[%s]:%d" : "https://%s:%d", address, port);
+    return str_fmt(arena, strchr(address, ':') ? "%s://[%s]:%d" : "%s://%s:%d", scheme, address, port);
 }
 
 static void note_start(struct history *history, const struct arguments *args, const struct profile *profile,
@@ -161,16 +165,40 @@ static int open_edges(struct arena *arena, const struct arguments *args, const s
     return EXIT_AS_EXPECTED;
 }
 
+/* Plain HTTP for those who ask for the status of certificates: these name it from now on. *ret stays NULL when nobody
+ * wants it. */
+static int open_status(struct arena *arena, const struct arguments *args, struct issuer *issuer, struct edge **ret,
+                       struct str *ret_url)
+{
+    if (args->status_port < 0) return EXIT_AS_EXPECTED;
+    enum err e = edge_listen_new(
+        &(struct edge_listen_options){
+            .address = args->address, .port = args->status_port, .to = {SEAT_CA}, .max_body = MAX_BODY},
+        ret);
+    if (e != OK) {
+        fprintf(stderr, "acmedrill serve: cannot listen on %s port %d: %s\n", args->address, args->status_port,
+                e == ERR_IO ? strerror(errno) : err_text(e));
+        return EXIT_TARGET;
+    }
+    struct str url = *ret_url = base_url(arena, "http", args->address, edge_listen_port(*ret));
+    issuer_set_urls(issuer, &(struct issuer_urls){.ocsp = str_fmt(arena, "%.*s/ocsp", STR_ARGS(url)),
+                                                  .crl = str_fmt(arena, "%.*s/crl", STR_ARGS(url)),
+                                                  .certificate = str_fmt(arena, "%.*s/issuer", STR_ARGS(url))});
+    return EXIT_AS_EXPECTED;
+}
+
 static int serve(struct arena *arena, const struct arguments *args, const struct profile *profile,
                  const struct scenario *scenario)
 {
     struct history history = {.start_ms = clock_real_utc_ms(), .flush = true, .forget = true};
-    struct edge *listen = NULL, *fetch = NULL;
+    struct edge *listen = NULL, *fetch = NULL, *status_edge = NULL;
+    struct str status_url = {0};
     struct rng rng, own;
     rng_seed(&rng, args->seed);
     rng_fork(&rng, "issuer", &own);
     struct issuer *issuer = issuer_new(SEALING_REAL, &own, history.start_ms);
     int status = open_edges(arena, args, issuer, &listen, &fetch);
+    if (status == EXIT_AS_EXPECTED) status = open_status(arena, args, issuer, &status_edge, &status_url);
     if (status == EXIT_AS_EXPECTED && !write_out(args->trust, issuer_root_pem(issuer))) status = EXIT_TARGET;
     if (status == EXIT_AS_EXPECTED && args->history && !(history.sink = fopen(args->history, "w"))) {
         fprintf(stderr, "acmedrill serve: cannot write %s: %s\n", args->history, strerror(errno));
@@ -179,18 +207,20 @@ static int serve(struct arena *arena, const struct arguments *args, const struct
     if (status != EXIT_AS_EXPECTED) {
         if (listen) listen->free(listen);
         if (fetch) fetch->free(fetch);
+        if (status_edge) status_edge->free(status_edge);
         issuer_free(issuer);
         return status;
     }
     struct hall *hall = hall_new(&(struct hall_options){
         .wait = clock_real_wait, .start_ms = history.start_ms, .seed = args->seed, .history = &history});
-    struct actor *ca = ca_new(&(struct ca_options){.profile = profile,
-                                                   .scenario = scenario,
-                                                   .base_url = base_url(arena, args->address, edge_listen_port(listen)),
-                                                   .validator = {SEAT_VA},
-                                                   .issuer = issuer,
-                                                   .sealing = SEALING_REAL,
-                                                   .speed = args->speed});
+    struct actor *ca =
+        ca_new(&(struct ca_options){.profile = profile,
+                                    .scenario = scenario,
+                                    .base_url = base_url(arena, "https", args->address, edge_listen_port(listen)),
+                                    .validator = {SEAT_VA},
+                                    .issuer = issuer,
+                                    .sealing = SEALING_REAL,
+                                    .speed = args->speed});
     edge_listen_seated(listen, hall_seat_edge(hall, listen, "client"));
     hall_seat(hall, ca);
     hall_seat(hall, va_new(&(struct va_options){
@@ -199,11 +229,13 @@ static int serve(struct arena *arena, const struct arguments *args, const struct
               responder_new(&(struct responder_options){
                   .scenario = scenario, .outside = {SEAT_OUTSIDE}, .address = STR("127.0.0.1"), .speed = args->speed}));
     hall_seat_edge(hall, fetch, "outside");
+    if (status_edge) edge_listen_seated(status_edge, hall_seat_edge(hall, status_edge, "relying party"));
 
     note_start(&history, args, profile, scenario);
     struct str url = ca_directory_url(ca);
     printf("acmedrill %s - a CA like %.*s - seed %llu\ndirectory %.*s\ntrust     %s\n", ACMEDRILL_VERSION,
            STR_ARGS(profile->name), (unsigned long long)args->seed, STR_ARGS(url), args->trust);
+    if (status_edge) printf("status    %.*s\n", STR_ARGS(status_url));
     fflush(stdout);
     serving = hall;
     if (stop_asked) hall_stop(hall); /* it came before there was a hall to stop */
@@ -226,6 +258,7 @@ int command_serve(int argc, char **argv)
                              .profile = NULL,
                              .port = DEFAULT_PORT,
                              .http_port = DEFAULT_HTTP_PORT,
+                             .status_port = -1,
                              .speed = 1};
     const struct argp argp = {options, parse, "", doc, NULL, NULL, NULL};
     struct arena arena = {0};

@@ -32,8 +32,12 @@ static const struct str signature_algorithms[] = {
 #define SIGNS_AND_ENCIPHERS         STR("\x03\x02\x05\xa0")
 #define SIGNS_CERTIFICATES_AND_CRLS STR("\x03\x02\x01\x06")
 
-/* SEQUENCE { what, algorithm, signature over what }: a certificate or a CSR. */
-static enum err signed_write(struct arena *arena, const struct key *key, struct str what, struct str *ret_der)
+struct str signature_algorithm(const struct key *key)
+{
+    return signature_algorithms[key_kind(key)];
+}
+
+enum err signed_write(struct arena *arena, const struct key *key, struct str what, struct str *ret_der)
 {
     struct str signature;
     enum err e = key_sign_der(key, arena, what, &signature);
@@ -41,7 +45,7 @@ static enum err signed_write(struct arena *arena, const struct key *key, struct 
     struct buf out = {.arena = arena};
     size_t opened = der_open(&out, DER_SEQUENCE);
     buf_add(&out, what);
-    buf_add(&out, signature_algorithms[key_kind(key)]);
+    buf_add(&out, signature_algorithm(key));
     der_add_bits(&out, signature);
     der_close(&out, opened);
     *ret_der = buf_str(&out);
@@ -69,7 +73,7 @@ static void extension_close(struct buf *out, size_t opened, size_t value)
     der_close(out, opened);
 }
 
-static void extension_add(struct buf *out, const char *oid, bool critical, struct str value)
+void extension_add(struct buf *out, const char *oid, bool critical, struct str value)
 {
     size_t inner, opened = extension_open(out, oid, critical, &inner);
     buf_add(out, value);
@@ -111,15 +115,29 @@ static enum err names_check(const struct str *names, size_t n)
     return OK;
 }
 
-/* The leftmost 160 bits of the SHA-256 of the public key: RFC 7093 section 2, method 1. */
-static struct str key_id(struct arena *arena, struct str spki)
+struct str spki_bits(struct str spki)
 {
     struct str body, algorithm, bits = {0};
     bool good =
         der_only(spki, DER_SEQUENCE, &body) && der_take(&body, DER_SEQUENCE, &algorithm) && der_take_bits(&body, &bits);
     assert(good);
     (void)good;
-    return (struct str){sha256(arena, bits).at, KEY_ID_OCTETS};
+    return bits;
+}
+
+/* The leftmost 160 bits of the SHA-256 of the public key: RFC 7093 section 2, method 1. */
+static struct str key_id(struct arena *arena, struct str spki)
+{
+    return (struct str){sha256(arena, spki_bits(spki)).at, KEY_ID_OCTETS};
+}
+
+void authority_id_add(struct buf *out, struct str authority_id)
+{
+    size_t inner, opened = extension_open(out, OID_AUTHORITY_KEY_IDENTIFIER, false, &inner);
+    size_t sequence = der_open(out, DER_SEQUENCE);
+    der_add(out, DER_CONTEXT | 0, authority_id);
+    der_close(out, sequence);
+    extension_close(out, opened, inner);
 }
 
 static void key_ids_add(struct buf *out, struct str subject_id, struct str authority_id)
@@ -127,10 +145,36 @@ static void key_ids_add(struct buf *out, struct str subject_id, struct str autho
     size_t inner, opened = extension_open(out, OID_SUBJECT_KEY_IDENTIFIER, false, &inner);
     der_add(out, DER_OCTET_STRING, subject_id);
     extension_close(out, opened, inner);
-    opened = extension_open(out, OID_AUTHORITY_KEY_IDENTIFIER, false, &inner);
-    size_t sequence = der_open(out, DER_SEQUENCE);
-    der_add(out, DER_CONTEXT | 0, authority_id);
-    der_close(out, sequence);
+    authority_id_add(out, authority_id);
+}
+
+static void access_add(struct buf *out, const char *method, struct str url)
+{
+    size_t opened = der_open(out, DER_SEQUENCE);
+    der_add(out, DER_OID, str_c(method));
+    der_add(out, NAME_URI, url);
+    der_close(out, opened);
+}
+
+/* Where a leaf's status and its issuer can be had: RFC 5280 sections 4.2.2.1 and 4.2.1.13. */
+static void urls_add(struct buf *out, const struct issuer_urls *urls)
+{
+    if (!urls->ocsp.n) return;
+    size_t inner, opened = extension_open(out, OID_AUTHORITY_INFO_ACCESS, false, &inner);
+    size_t list = der_open(out, DER_SEQUENCE);
+    access_add(out, OID_ACCESS_OCSP, urls->ocsp);
+    access_add(out, OID_ACCESS_CA_ISSUERS, urls->certificate);
+    der_close(out, list);
+    extension_close(out, opened, inner);
+    opened = extension_open(out, OID_CRL_DISTRIBUTION_POINTS, false, &inner);
+    list = der_open(out, DER_SEQUENCE);
+    size_t point = der_open(out, DER_SEQUENCE), name = der_open(out, DER_CONTEXT_CONSTRUCTED | 0),
+           full = der_open(out, DER_CONTEXT_CONSTRUCTED | 0);
+    der_add(out, NAME_URI, urls->crl);
+    der_close(out, full);
+    der_close(out, name);
+    der_close(out, point);
+    der_close(out, list);
     extension_close(out, opened, inner);
 }
 
@@ -174,7 +218,7 @@ static enum err certificate_write(struct arena *arena, const struct certificate 
     size_t tbs = der_open(&out, DER_SEQUENCE);
     buf_add(&out, STR("\xa0\x03\x02\x01\x02")); /* version 3 */
     der_add_number(&out, (struct str){(char *)serial, sizeof serial});
-    buf_add(&out, signature_algorithms[key_kind(certificate->issuer_key)]);
+    buf_add(&out, signature_algorithm(certificate->issuer_key));
     buf_add(&out, certificate->issuer_name);
     size_t validity = der_open(&out, DER_SEQUENCE);
     enum err e = der_add_time(&out, certificate->not_before_ms);
@@ -215,16 +259,6 @@ enum err csr_write(struct arena *arena, const struct key *key, const struct str 
 
 /* --- the issuing CA ------------------------------------------------------------------------------------------------
  */
-struct authority {
-    struct key *key;
-    struct str name, id, pem;
-};
-
-struct issuer {
-    struct arena arena;
-    struct authority root, intermediate;
-};
-
 static bool authority_start(struct authority *authority, struct arena *arena, enum sealing sealing, struct rng *rng,
                             const char *what)
 {
@@ -241,7 +275,6 @@ static bool authority_certify(struct authority *subject, const struct authority 
                               struct rng *rng, int64_t now_ms)
 {
     struct buf extensions = {.arena = arena};
-    struct str der;
     extension_add(&extensions, OID_BASIC_CONSTRAINTS, true, subject == by ? ANY_CA : LAST_CA);
     extension_add(&extensions, OID_KEY_USAGE, true, SIGNS_CERTIFICATES_AND_CRLS);
     key_ids_add(&extensions, subject->id, by->id);
@@ -254,8 +287,8 @@ static bool authority_certify(struct authority *subject, const struct authority 
         .not_before_ms = now_ms - CA_BACK_MS,
         .not_after_ms = now_ms + CA_AHEAD_MS,
     };
-    if (certificate_write(arena, &certificate, rng, &der)) return false;
-    subject->pem = certificate_pem(arena, der);
+    if (certificate_write(arena, &certificate, rng, &subject->der)) return false;
+    subject->pem = certificate_pem(arena, subject->der);
     return true;
 }
 
@@ -295,6 +328,20 @@ struct str issuer_intermediate_pem(const struct issuer *issuer)
     return issuer->intermediate.pem;
 }
 
+struct str issuer_intermediate_der(const struct issuer *issuer)
+{
+    return issuer->intermediate.der;
+}
+
+void issuer_set_urls(struct issuer *issuer, const struct issuer_urls *urls)
+{
+    issuer->urls = (struct issuer_urls){
+        .ocsp = str_copy(&issuer->arena, urls->ocsp),
+        .crl = str_copy(&issuer->arena, urls->crl),
+        .certificate = str_copy(&issuer->arena, urls->certificate),
+    };
+}
+
 struct leaf {
     const struct key *key;
     const struct str *names;
@@ -331,6 +378,7 @@ static enum err leaf_issue(const struct issuer *issuer, struct arena *arena, con
     key_ids_add(&extensions, key_id(arena, spki), by->id);
     /* RFC 5280 section 4.2.1.6: critical if the subject is empty. */
     san_add(&extensions, leaf->names, leaf->n, leaf->addresses, subject.n == 0);
+    urls_add(&extensions, &issuer->urls);
     struct certificate certificate = {
         .issuer_key = by->key,
         .issuer_name = by->name,

@@ -27,6 +27,12 @@ struct issuer *issuer_new(enum sealing sealing, struct rng *rng, int64_t now_ms)
 void issuer_free(struct issuer *issuer);
 struct str issuer_root_pem(const struct issuer *issuer); /* lives as long as the issuer */
 struct str issuer_intermediate_pem(const struct issuer *issuer);
+struct str issuer_intermediate_der(const struct issuer *issuer);
+/* Where relying parties find status and issuer of the leaves made from now on; without it leaves have no such URLs. */
+struct issuer_urls {
+    struct str ocsp, crl, certificate;
+};
+void issuer_set_urls(struct issuer *issuer, const struct issuer_urls *urls);
 /* A leaf for the CSR's key and names, serverAuth, 16 bytes of serial from rng: its DER. */
 enum err issuer_issue(const struct issuer *issuer, struct arena *arena, const struct csr *csr, int64_t not_before_ms,
                       int64_t not_after_ms, struct rng *rng, struct str *ret_der);

@@ -121,6 +121,12 @@ void cert_issue_due(struct ca *ca, struct turn *turn);
 /* --- ca_revoke.c --- */
 void revoke_post(struct visit *visit);
 
+/* --- ca_status.c --- */
+void ocsp_post(struct visit *visit);
+void ocsp_get(struct visit *visit);
+void crl_get(struct visit *visit);
+void issuer_get(struct visit *visit);
+
 /* --- ca_authz.c --- */
 struct str authz_url(const struct ca *ca, struct arena *arena, const struct ca_authz *authz);
 struct ca_authz *authz_create(struct ca *ca, struct turn *turn, struct ca_account *account, struct str name,

@@ -155,15 +155,16 @@ static const struct {
     int64_t min_ms, max_ms;
     bool none; /* the word "none" stands for 0 */
 } durations[] = {
-    {"client_retry_every",   AT(client_retry_every_ms),   0,     DAY_MS,        true },
-    {"query_delay",          AT(query_delay_ms),          0,     DAY_MS,        false},
-    {"query_timeout",        AT(query_limit_ms),          100,   DAY_MS,        false},
-    {"retry_after_authz",    AT(retry_after_authz_ms),    0,     400 * DAY_MS,  true },
-    {"retry_after_order",    AT(retry_after_order_ms),    0,     400 * DAY_MS,  true },
-    {"issue_delay",          AT(issue_delay_ms),          0,     30 * DAY_MS,   false},
-    {"authz_lifetime",       AT(authz_lifetime_ms),       1000,  4000 * DAY_MS, false},
-    {"order_lifetime",       AT(order_lifetime_ms),       1000,  4000 * DAY_MS, false},
-    {"certificate_lifetime", AT(certificate_lifetime_ms), 60000, 4000 * DAY_MS, false},
+    {"client_retry_every",   AT(client_retry_every_ms),         0,     DAY_MS,        true },
+    {"query_delay",          AT(query_delay_ms),                0,     DAY_MS,        false},
+    {"query_timeout",        AT(query_limit_ms),                100,   DAY_MS,        false},
+    {"retry_after_authz",    AT(retry_after_authz_ms),          0,     400 * DAY_MS,  true },
+    {"retry_after_order",    AT(retry_after_order_ms),          0,     400 * DAY_MS,  true },
+    {"issue_delay",          AT(issue_delay_ms),                0,     30 * DAY_MS,   false},
+    {"authz_lifetime",       AT(authz_lifetime_ms),             1000,  4000 * DAY_MS, false},
+    {"order_lifetime",       AT(order_lifetime_ms),             1000,  4000 * DAY_MS, false},
+    {"certificate_lifetime", AT(certificate_lifetime_ms),       60000, 4000 * DAY_MS, false},
+    {"ocsp_lifetime",        AT(certificates.ocsp_lifetime_ms), 60000, 4000 * DAY_MS, false},
 };
 
 static const char *const retry_on_words[] = {"any", "transient"};
@@ -207,6 +208,7 @@ static const char *const keys[] = {
     "certificate_lifetime",
     "terms_required",
     "revocation_reasons",
+    "ocsp_lifetime",
     "failed_challenge",
     "transitions",
     "outcomes",

@@ -50,6 +50,7 @@ enum client_retry {
 /* What this CA makes of certificates: plan/profile_certs.c. */
 enum { REASON_COUNT = 11 }; /* codes of RFC 5280 section 5.3.1 */
 struct certificate_rules {
+    int64_t ocsp_lifetime_ms;    /* of an OCSP answer and of a CRL */
     unsigned revocation_reasons; /* a bit for each code that a client may give */
 };
 /* "failed_challenge" is shorthand for two rows of the law: "kills authz" (the RFC's), "stays in authz" (until the last
