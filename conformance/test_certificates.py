@@ -2,7 +2,10 @@
 HTTPS, by clients that share no code with the program."""
 
 import base64
+import contextlib
 import datetime
+import json
+import re
 import subprocess
 import urllib.error
 import urllib.parse
@@ -316,3 +319,75 @@ def test_plain_http_is_for_status_only(public, holder):
     assert fetch(f"{public.status_url}/crl", b"x")[0] == 405
     assert holder.request("GET", f"{public.base}/crl").ok().body  # and over HTTPS too
     assert fetch(f"{public.status_url}/ocsp")[0] == 405
+
+
+# --- chains: RFC 8555 section 7.4.2 ---
+
+
+@contextlib.contextmanager
+def serving_profile(folder, *options, **members):
+    """A server whose profile differs in these members from the default."""
+    profiles = folder / "profiles"
+    profiles.mkdir()
+    (profiles / "mine.json").write_text(json.dumps({"title": "mine", **members}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACMEDRILL_PROFILES", str(profiles))
+        with serving.serving(folder, "--always-valid", "--profile", "mine", *options) as server:
+            yield server
+
+
+@contextlib.contextmanager
+def registered(server):
+    client = Client(server)
+    client.register().ok(201)
+    yield client
+    client.close()
+
+
+def alternates(reply):
+    return re.findall('<([^>]*)>;rel="alternate"', ", ".join(reply.headers.get_all("Link")))
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_alternate_chains(length, tmp_path):
+    with serving_profile(tmp_path, alternate_chains=2, chain_length=length) as server, registered(server) as client:
+        roots = serving.certificates(server.trust.read_bytes())
+        assert len(roots) == 3
+        order = prove_all(client.order(*NAMES))
+        order.finalize(csr_der(NAMES)).ok()
+        url = order.poll("valid")["certificate"]
+        links = alternates(client.post(url).ok())
+        assert links == [f"{url}/1", f"{url}/2"]
+        assert alternates(client.post(links[0]).ok()) == [url, f"{url}/2"]
+        leaves = set()
+        for i, where in enumerate([url, *links]):
+            reply = client.post(where).ok()
+            assert serving.PEM_CHAIN.fullmatch(reply.body), reply
+            chain = serving.certificates(reply.body)
+            assert len(chain) == length + 1
+            leaves.add(chain[0].public_bytes(DER))
+            for below, above in zip(chain, [*chain[1:], roots[i]]):
+                assert below.issuer == above.subject  # leaf first, and the root is left out
+            for k, root in enumerate(roots):
+                pem = tmp_path / "root.pem"
+                pem.write_bytes(root.public_bytes(serialization.Encoding.PEM))
+                good, said = serving.openssl_verifies(chain, pem, tmp_path)
+                assert good == (k == i), said
+        assert len(leaves) == 1
+        for rest in ("/", "/0", "/3", "/01", "/x", "/1/", "1"):
+            client.post(url + rest).refused(404, "malformed")
+
+
+def test_no_alternate_chains(client):
+    order = prove_all(client.order(*NAMES))
+    order.finalize(csr_der(NAMES)).ok()
+    url = order.poll("valid")["certificate"]
+    assert alternates(client.post(url).ok()) == []
+    client.post(f"{url}/1").refused(404, "malformed")
+
+
+def test_alternate_chains_are_private(tmp_path):
+    with serving_profile(tmp_path, alternate_chains=1) as server, registered(server) as client, registered(server) as other:
+        order = prove_all(client.order(*NAMES))
+        order.finalize(csr_der(NAMES)).ok()
+        other.post(order.poll("valid")["certificate"] + "/1").refused(403, "unauthorized")

@@ -45,7 +45,7 @@ static const struct argp_option options[] = {
      0},
     {"address", OPT_ADDRESS, "IP", 0, "listen there (127.0.0.1)", 0},
     {"port",                                                                         OPT_PORT, "N", 0, "listen there; 0 asks for a free one (14000)", 0},
-    {"trust",OPT_TRUST, "FILE", 0, "write the root certificate there, for clients to trust (trust.pem)", 0},
+    {"trust",OPT_TRUST, "FILE", 0, "write the root certificates there, for clients to trust (trust.pem)", 0},
     {"http-port",                                                                        OPT_HTTP_PORT, "N", 0, "look for http-01 at 127.0.0.1:N, whatever the name (5002)", 0},
     {"status-port",                                                                         OPT_STATUS_PORT, "N", 0,
      "serve OCSP and CRL by plain HTTP there, 0 asks for a free one, and name them in certificates (off)", 0},
@@ -196,7 +196,8 @@ static int serve(struct arena *arena, const struct arguments *args, const struct
     struct rng rng, own;
     rng_seed(&rng, args->seed);
     rng_fork(&rng, "issuer", &own);
-    struct issuer *issuer = issuer_new(SEALING_REAL, &own, history.start_ms);
+    struct issuer_shape shape = profile_issuer_shape(profile);
+    struct issuer *issuer = issuer_new_shaped(SEALING_REAL, &own, history.start_ms, &shape);
     int status = open_edges(arena, args, issuer, &listen, &fetch);
     if (status == EXIT_AS_EXPECTED) status = open_status(arena, args, issuer, &status_edge, &status_url);
     if (status == EXIT_AS_EXPECTED && !write_out(args->trust, issuer_root_pem(issuer))) status = EXIT_TARGET;

@@ -271,11 +271,11 @@ static bool authority_start(struct authority *authority, struct arena *arena, en
     return true;
 }
 
-static bool authority_certify(struct authority *subject, const struct authority *by, struct arena *arena,
-                              struct rng *rng, int64_t now_ms)
+static bool authority_certify(struct authority *subject, const struct authority *by, struct str constraints,
+                              struct arena *arena, struct rng *rng, int64_t now_ms)
 {
     struct buf extensions = {.arena = arena};
-    extension_add(&extensions, OID_BASIC_CONSTRAINTS, true, subject == by ? ANY_CA : LAST_CA);
+    extension_add(&extensions, OID_BASIC_CONSTRAINTS, true, constraints);
     extension_add(&extensions, OID_KEY_USAGE, true, SIGNS_CERTIFICATES_AND_CRLS);
     key_ids_add(&extensions, subject->id, by->id);
     struct certificate certificate = {
@@ -292,45 +292,90 @@ static bool authority_certify(struct authority *subject, const struct authority 
     return true;
 }
 
-struct issuer *issuer_new(enum sealing sealing, struct rng *rng, int64_t now_ms)
+static bool authorities_start(struct issuer *issuer, enum sealing sealing, struct rng *rng)
+{
+    bool good = true;
+    for (size_t i = 0; i < issuer->n_roots; i++)
+        good = good && authority_start(&issuer->roots[i], &issuer->arena, sealing, rng, "root");
+    for (size_t i = 0; i < issuer->n_intermediates; i++)
+        good = good && authority_start(&issuer->intermediates[i], &issuer->arena, sealing, rng, "intermediate");
+    return good;
+}
+
+/* Chain i: the uppermost intermediate by root i, the others one by the next. */
+static bool chain_certify(struct issuer *issuer, size_t i, struct rng *rng, int64_t now_ms)
+{
+    struct arena *arena = &issuer->arena;
+    struct authority *root = &issuer->roots[i], *below = issuer->intermediates;
+    size_t top = issuer->n_intermediates - 1;
+    struct buf chain = {.arena = arena};
+    struct authority uppermost = below[top];
+    if (!authority_certify(root, root, ANY_CA, arena, rng, now_ms) ||
+        !authority_certify(&uppermost, root, top ? ANY_CA : LAST_CA, arena, rng, now_ms))
+        return false;
+    if (i == 0) below[top] = uppermost;
+    for (size_t k = 0; k < top; k++) {
+        if (i == 0 && !authority_certify(&below[k], &below[k + 1], k ? ANY_CA : LAST_CA, arena, rng, now_ms))
+            return false;
+        buf_add(&chain, below[k].pem);
+    }
+    buf_add(&chain, uppermost.pem);
+    issuer->chains[i] = buf_str(&chain);
+    return true;
+}
+
+struct issuer *issuer_new_shaped(enum sealing sealing, struct rng *rng, int64_t now_ms,
+                                 const struct issuer_shape *shape)
 {
     struct arena own = {0};
     struct issuer *issuer = ARENA_NEW(&own, struct issuer);
-    struct arena *arena = &issuer->arena;
-    struct authority *root = &issuer->root, *intermediate = &issuer->intermediate;
-    *arena = own;
-    if (!authority_start(root, arena, sealing, rng, "root") ||
-        !authority_start(intermediate, arena, sealing, rng, "intermediate") ||
-        !authority_certify(root, root, arena, rng, now_ms) ||
-        !authority_certify(intermediate, root, arena, rng, now_ms)) {
+    assert(shape->n_alternates <= ISSUER_MAX_ALTERNATES && shape->length >= 1 && shape->length <= ISSUER_MAX_LENGTH);
+    issuer->arena = own;
+    issuer->n_roots = 1 + shape->n_alternates;
+    issuer->n_intermediates = shape->length;
+    struct buf roots = {.arena = &issuer->arena};
+    bool good = authorities_start(issuer, sealing, rng);
+    for (size_t i = 0; i < issuer->n_roots && good; i++) {
+        good = chain_certify(issuer, i, rng, now_ms);
+        buf_add(&roots, issuer->roots[i].pem);
+    }
+    if (!good) {
         fputs("acmedrill: OpenSSL makes no keys or certificates\n", stderr);
         abort();
     }
+    issuer->root_pems = buf_str(&roots);
     return issuer;
+}
+
+struct issuer *issuer_new(enum sealing sealing, struct rng *rng, int64_t now_ms)
+{
+    return issuer_new_shaped(sealing, rng, now_ms, &(struct issuer_shape){.length = 1});
 }
 
 void issuer_free(struct issuer *issuer)
 {
     if (!issuer) return;
-    key_free(issuer->root.key);
-    key_free(issuer->intermediate.key);
+    for (size_t i = 0; i < issuer->n_roots; i++)
+        key_free(issuer->roots[i].key);
+    for (size_t i = 0; i < issuer->n_intermediates; i++)
+        key_free(issuer->intermediates[i].key);
     struct arena own = issuer->arena; /* the issuer itself is in it */
     arena_done(&own);
 }
 
 struct str issuer_root_pem(const struct issuer *issuer)
 {
-    return issuer->root.pem;
+    return issuer->root_pems;
 }
 
-struct str issuer_intermediate_pem(const struct issuer *issuer)
+struct str issuer_chain_pem(const struct issuer *issuer, size_t i)
 {
-    return issuer->intermediate.pem;
+    return i < issuer->n_roots ? issuer->chains[i] : (struct str){0};
 }
 
 struct str issuer_intermediate_der(const struct issuer *issuer)
 {
-    return issuer->intermediate.der;
+    return issuer->intermediates[0].der;
 }
 
 void issuer_set_urls(struct issuer *issuer, const struct issuer_urls *urls)
@@ -363,7 +408,7 @@ static struct str common_name(const struct leaf *leaf)
 static enum err leaf_issue(const struct issuer *issuer, struct arena *arena, const struct leaf *leaf, struct rng *rng,
                            struct str *ret_der)
 {
-    const struct authority *by = &issuer->intermediate;
+    const struct authority *by = &issuer->intermediates[0];
     struct buf extensions = {.arena = arena};
     enum err e = names_check(leaf->names, leaf->n);
     if (e) return e;
@@ -408,7 +453,7 @@ enum err issuer_issue_server(const struct issuer *issuer, struct arena *arena, c
     if (e) return e;
     struct buf pem = {.arena = arena};
     buf_add(&pem, certificate_pem(arena, der));
-    buf_add(&pem, issuer->intermediate.pem);
+    buf_add(&pem, issuer->chains[0]);
     *ret_chain_pem = buf_str(&pem);
     return OK;
 }

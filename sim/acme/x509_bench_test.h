@@ -103,7 +103,7 @@ static inline enum err issue_chain(const struct issuer *issuer, const struct csr
     enum err e = issuer_issue(issuer, &arena, csr, not_before_ms, not_after_ms, &rng, &der);
     if (e) return e;
     *ret_pem =
-        str_fmt(&arena, "%.*s%.*s", STR_ARGS(certificate_pem(&arena, der)), STR_ARGS(issuer_intermediate_pem(issuer)));
+        str_fmt(&arena, "%.*s%.*s", STR_ARGS(certificate_pem(&arena, der)), STR_ARGS(issuer_chain_pem(issuer, 0)));
     return OK;
 }
 

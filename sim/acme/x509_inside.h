@@ -39,7 +39,10 @@ struct authority {
 };
 struct issuer {
     struct arena arena; /* the issuer itself is in it */
-    struct authority root, intermediate;
+    struct authority roots[1 + ISSUER_MAX_ALTERNATES];
+    struct authority intermediates[ISSUER_MAX_LENGTH]; /* the first issues leaves, the last is certified by the roots */
+    size_t n_roots, n_intermediates;
+    struct str root_pems, chains[1 + ISSUER_MAX_ALTERNATES];
     struct issuer_urls urls;
 };
 

@@ -90,7 +90,7 @@ enum err ocsp_request_read(const struct issuer *issuer, struct arena *arena, str
     if (tbs.n) return ERR_MALFORMED;
     while (list.n) {
         if (ret->n == OCSP_MAX_CERTIFICATES) return ERR_LIMIT;
-        if (!der_take(&list, DER_SEQUENCE, &item) || !certificate_asked(&issuer->intermediate, arena, item, ret))
+        if (!der_take(&list, DER_SEQUENCE, &item) || !certificate_asked(&issuer->intermediates[0], arena, item, ret))
             return ERR_MALFORMED;
     }
     return nonce_find(extensions, &ret->nonce);
@@ -157,7 +157,7 @@ enum err ocsp_response_write(const struct issuer *issuer, struct arena *arena, c
                              const struct certificate_status *statuses, int64_t now_ms, int64_t next_ms,
                              struct str *ret_der)
 {
-    const struct authority *by = &issuer->intermediate;
+    const struct authority *by = &issuer->intermediates[0];
     struct str data, basic;
     enum err e = response_data_write(by, arena, request, statuses, now_ms, next_ms, &data);
     if (!e) e = signed_write(arena, by->key, data, &basic);
@@ -242,7 +242,7 @@ static void crl_extensions_add(struct buf *out, const struct authority *by, stru
 enum err crl_write(const struct issuer *issuer, struct arena *arena, const struct certificate_status *revoked, size_t n,
                    int64_t now_ms, int64_t next_ms, struct str *ret_der)
 {
-    const struct authority *by = &issuer->intermediate;
+    const struct authority *by = &issuer->intermediates[0];
     struct buf out = {.arena = arena};
     size_t tbs = der_open(&out, DER_SEQUENCE);
     der_add_number(&out, STR("\x01")); /* version 2 */

@@ -58,7 +58,7 @@ static const struct route routes[] = {
     {"/order/",       "/finalize", cert_finalize,  SIGNER_ACCOUNT, true,  false},
     {"/authz/",       "",          authz_post,     SIGNER_ACCOUNT, true,  false},
     {"/challenge/",   NULL,        challenge_post, SIGNER_ACCOUNT, true,  false},
-    {"/certificate/", "",          cert_post,      SIGNER_ACCOUNT, true,  false},
+    {"/certificate/", NULL,        cert_post,      SIGNER_ACCOUNT, true,  false},
     {"/revoke-cert",  "",          revoke_post,    SIGNER_EITHER,  false, false},
     {"/ocsp",         "",          ocsp_post,      SIGNER_PLAIN,   false, false},
     {"/ocsp/",        NULL,        ocsp_get,       SIGNER_PLAIN,   false, true },

@@ -115,18 +115,44 @@ void cert_issue_due(struct ca *ca, struct turn *turn)
     }
 }
 
+/* "", "/1" ...: which of the chains. */
+static bool chain_number(struct str rest, size_t *ret)
+{
+    int64_t number = 0;
+    if (rest.n && (rest.n < 2 || rest.n > 3 || rest.at[0] != '/' || rest.at[1] == '0' ||
+                   !str_int((struct str){rest.at + 1, rest.n - 1}, &number)))
+        return false;
+    *ret = (size_t)number;
+    return true;
+}
+
+/* Section 7.4.2: the way from each chain to all others. */
+static void link_alternates(struct visit *visit, const struct ca_order *order, size_t shown)
+{
+    struct arena *arena = visit->turn->arena;
+    for (size_t i = 0; issuer_chain_pem(visit->ca->options.issuer, i).at; i++) {
+        if (i == shown) continue;
+        struct str rest = i ? str_fmt(arena, "/%zu", i) : STR("");
+        struct str url = ca_url(visit->ca, arena, "/certificate/%u%.*s", (unsigned)order->id, STR_ARGS(rest));
+        answer_header(&visit->answer, "Link", str_fmt(arena, "<%.*s>;rel=\"alternate\"", STR_ARGS(url)));
+    }
+}
+
 void cert_post(struct visit *visit)
 {
     struct ca_order *order = ca_order_at(&visit->ca->store, visit->id);
-    if (!order || order->subject.status != STATUS_VALID || !order->certificate) {
+    size_t i;
+    if (!order || order->subject.status != STATUS_VALID || !order->certificate || !chain_number(visit->rest, &i) ||
+        !issuer_chain_pem(visit->ca->options.issuer, i).at) {
         visit_not_found(visit, "certificate");
         return;
     }
     if (!visit_owns(visit, order->account) || !visit_reads(visit)) return;
     if (visit_scripted(visit, REQUEST_CERTIFICATE)) return;
     struct str leaf = certificate_pem(visit->turn->arena, order->certificate->der);
-    struct str intermediate = issuer_intermediate_pem(visit->ca->options.issuer);
+    struct str above = issuer_chain_pem(visit->ca->options.issuer, i);
+    link_alternates(visit, order, i);
     visit->answer.status = 200;
     visit->answer.media = "application/pem-certificate-chain";
-    visit->answer.body = str_fmt(visit->turn->arena, "%.*s%.*s", STR_ARGS(leaf), STR_ARGS(intermediate));
+    visit->answer.body = str_fmt(visit->turn->arena, "%.*s%.*s", STR_ARGS(leaf), STR_ARGS(above));
 }

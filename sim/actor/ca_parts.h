@@ -27,7 +27,7 @@ struct ca {
 };
 
 /* --- ca_reply.c: what is said --- */
-enum { ANSWER_MAX_HEADERS = 6 };
+enum { ANSWER_MAX_HEADERS = 12 }; /* each alternate chain has one */
 struct ca_answer {
     int status;
     const char *media; /* Content-Type; NULL: no body */

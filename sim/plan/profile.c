@@ -207,6 +207,8 @@ static const char *const keys[] = {
     "order_lifetime",
     "certificate_lifetime",
     "terms_required",
+    "alternate_chains",
+    "chain_length",
     "revocation_reasons",
     "ocsp_lifetime",
     "failed_challenge",

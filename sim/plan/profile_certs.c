@@ -3,6 +3,12 @@
 
 enum { UNUSED_REASON = 7 }; /* RFC 5280 section 5.3.1 has no code 7 */
 
+struct issuer_shape profile_issuer_shape(const struct profile *profile)
+{
+    const struct certificate_rules *rules = &profile->certificates;
+    return (struct issuer_shape){(size_t)rules->alternate_chains, (size_t)rules->chain_length};
+}
+
 static void read_reasons(const struct desk *desk, struct node list, struct certificate_rules *rules)
 {
     int64_t reason;
@@ -19,5 +25,12 @@ static void read_reasons(const struct desk *desk, struct node list, struct certi
 void certificate_rules_read(const struct desk *desk, struct node node, struct certificate_rules *rules)
 {
     struct node member;
+    int64_t number;
+    if ((member = node_member(desk, node, "alternate_chains")).value &&
+        node_int(desk, member, 0, ISSUER_MAX_ALTERNATES, &number))
+        rules->alternate_chains = (int)number;
+    if ((member = node_member(desk, node, "chain_length")).value &&
+        node_int(desk, member, 1, ISSUER_MAX_LENGTH, &number))
+        rules->chain_length = (int)number;
     if ((member = node_member(desk, node, "revocation_reasons")).value) read_reasons(desk, member, rules);
 }
