@@ -71,6 +71,7 @@ class Server:
         self.process, self.head, self.trust, self.log = process, head, trust, log
         words = dict(line.split(None, 1) for line in head[1:])
         self.directory_url = words["directory"].strip()
+        self.status_url = words.get("status", "").strip()
         self.base = self.directory_url.removesuffix("/dir")
         self.port = urllib.parse.urlsplit(self.base).port
         assert words["trust"].strip() == str(trust)
@@ -123,7 +124,8 @@ def serving(folder, *options, http_port=9):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, cwd=ROOT)
     try:
         try:
-            head = read_lines(process, 4 if "--control-port" in options else 3)
+            optional = sum(option in command for option in ("--control-port", "--status-port"))
+            head = read_lines(process, 3 + optional)
         except AssertionError as error:
             raise AssertionError(f"{error}; stderr: {log.read_text()}") from None
         yield Server(process, head, trust, log)

@@ -32,6 +32,7 @@ def run_serve(*options):
         (["--port", "x"], 2, "whole number"),
         (["--port", "-1"], 2, "whole number"),
         (["--http-port", "0"], 2, "whole number"),
+        (["--status-port", "x"], 2, "whole number"),
         (["--speed", "0"], 2, "whole number"),
         (["--address", "example.test", "--port", "0"], 5, "cannot listen"),
         (["--port", "0", "--trust", "/nowhere/trust.pem"], 5, "/nowhere/trust.pem"),
@@ -52,6 +53,14 @@ def test_port_that_is_taken(tmp_path):
         run = run_serve("--port", taken.getsockname()[1], "--trust", tmp_path / "trust.pem")
     assert run.returncode == 5, run
     assert "in use" in run.stderr
+
+
+def test_status_port_that_is_taken(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        run = run_serve("--port", 0, "--status-port", port, "--trust", tmp_path / "trust.pem")
+    assert run.returncode == 5, run
+    assert f"port {port}" in run.stderr and "in use" in run.stderr
 
 
 def test_the_seed_decides_the_keys(tmp_path):

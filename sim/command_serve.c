@@ -24,28 +24,30 @@ enum {
     OPT_HISTORY,
     OPT_HTTP_PORT,
     OPT_CONTROL_PORT,
+    OPT_STATUS_PORT,
     OPT_SPEED,
     OPT_SEED,
     OPT_ALWAYS_VALID
 };
 
-/* clang-format off: it would put each table of options on columns of its own */
+/* clang-format off */
 static const struct argp_option options[] = {
-    {"profile",                                                                 OPT_PROFILE, "NAME", 0, "temperament of the CA: `acmedrill list profiles` (" PROFILE_DEFAULT ")", 0},
-    {"scenario",                                                                   OPT_SCENARIO, "SCENARIO", 0, "play this scenario's CA and responder, for the first client that comes",
-     0},
+    {"profile", OPT_PROFILE, "NAME", 0, "temperament of the CA: `acmedrill list profiles` (" PROFILE_DEFAULT ")", 0},
+    {"scenario", OPT_SCENARIO, "SCENARIO", 0, "play this scenario's CA and responder, for the first client that comes", 0},
     {"address", OPT_ADDRESS, "IP", 0, "listen there (127.0.0.1)", 0},
-    {"port",                                                                         OPT_PORT, "N", 0, "listen there; 0 asks for a free one (14000)", 0},
-    {"plain",OPT_PLAIN, 0, 0, "HTTP in place of HTTPS", 0},
-    {"trust",                                                                        OPT_TRUST, "FILE", 0, "write the root certificate there, for clients to trust (trust.pem)", 0},
-    {"http-port",                                                                         OPT_HTTP_PORT, "N", 0, "look for http-01 at 127.0.0.1:N, whatever the name (5002)", 0},
-    {"control-port",                                                                 OPT_CONTROL_PORT, "N", 0,
-     "offer the control API at http://127.0.0.1:N; 0 asks for a free port (it is off)", 0},
-    {"always-valid",                                                                     OPT_ALWAYS_VALID, 0, 0, "every validation succeeds, nothing is fetched", 0},
-    {"history",                                               OPT_HISTORY, "FILE", 0, "write down all that crosses the wire (JSON Lines)", 0},
-    {"speed",                                                                         OPT_SPEED, "X", 0, "divide the CA's waits and Retry-After values by X (1)", 0},
-    {"seed",OPT_SEED, "N", 0, "seed of keys, nonces and tokens (from chance, and printed)", 0},
-    {0                                                                       }
+    {"port", OPT_PORT, "N", 0, "listen there; 0 asks for a free one (14000)", 0},
+    {"plain", OPT_PLAIN, 0, 0, "HTTP in place of HTTPS", 0},
+    {"trust", OPT_TRUST, "FILE", 0, "write the root certificates there, for clients to trust (trust.pem)", 0},
+    {"http-port", OPT_HTTP_PORT, "N", 0, "look for http-01 at 127.0.0.1:N, whatever the name (5002)", 0},
+    {"status-port", OPT_STATUS_PORT, "N", 0,
+     "serve OCSP and CRL by plain HTTP there, 0 asks for a free one, and name them in certificates (off)", 0},
+    {"control-port", OPT_CONTROL_PORT, "N", 0,
+     "offer the control API at http://127.0.0.1:N; 0 asks for a free port (off)", 0},
+    {"always-valid", OPT_ALWAYS_VALID, 0, 0, "every validation succeeds, nothing is fetched", 0},
+    {"history", OPT_HISTORY, "FILE", 0, "write down all that crosses the wire (JSON Lines)", 0},
+    {"speed", OPT_SPEED, "X", 0, "divide the CA's waits and Retry-After values by X (1)", 0},
+    {"seed", OPT_SEED, "N", 0, "seed of keys, nonces and tokens (from chance, and printed)", 0},
+    {0}
 };
 /* clang-format on */
 
@@ -71,6 +73,7 @@ static error_t parse(int key, char *word, struct argp_state *state)
     case OPT_PORT: args->serving.port = (int)whole(state, "--port", word, 0, 65535); break;
     case OPT_HTTP_PORT: args->serving.http_port = (int)whole(state, "--http-port", word, 1, 65535); break;
     case OPT_CONTROL_PORT: args->serving.control_port = (int)whole(state, "--control-port", word, 0, 65535); break;
+    case OPT_STATUS_PORT: args->serving.status_port = (int)whole(state, "--status-port", word, 0, 65535); break;
     case OPT_SPEED: args->serving.speed = whole(state, "--speed", word, 1, 1000); break;
     case OPT_SEED:
         args->serving.seed = (uint64_t)whole(state, "--seed", word, 0, INT64_MAX);
@@ -91,6 +94,7 @@ static void greet(const struct serving *serving, const struct serving_places *pl
     printf("acmedrill %s - a CA like %.*s - seed %llu\ndirectory %.*s\ntrust     %s\n", ACMEDRILL_VERSION,
            STR_ARGS(serving->profile->name), (unsigned long long)serving->seed, STR_ARGS(places->directory_url),
            serving->trust_file);
+    if (places->status_url.n) printf("status    %.*s\n", STR_ARGS(places->status_url));
     if (places->control_port) printf("control   http://127.0.0.1:%d/\n", places->control_port);
     fflush(stdout);
 }
@@ -106,6 +110,7 @@ int command_serve(int argc, char **argv)
                     .port = DEFAULT_PORT,
                     .http_port = DEFAULT_HTTP_PORT,
                     .control_port = -1,
+                    .status_port = -1,
                     .trust_file = "trust.pem",
                     .speed = 1,
                     .greet = greet}

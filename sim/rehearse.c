@@ -54,18 +54,23 @@ static struct {
     struct issuer *issuer;
     uint64_t seed;
     enum sealing sealing;
+    struct issuer_shape shape;
 } kept;
 
-static const struct issuer *issuer_for(uint64_t seed, enum sealing sealing, int64_t now_ms)
+static const struct issuer *issuer_for(const struct rehearsal *how, const struct profile *profile, int64_t now_ms)
 {
-    if (kept.issuer && kept.seed == seed && kept.sealing == sealing) return kept.issuer;
+    struct issuer_shape shape = profile_issuer_shape(profile);
+    if (kept.issuer && kept.seed == how->seed && kept.sealing == how->sealing &&
+        kept.shape.n_alternates == shape.n_alternates && kept.shape.length == shape.length)
+        return kept.issuer;
     struct rng rng, own;
-    rng_seed(&rng, seed);
+    rng_seed(&rng, how->seed);
     rng_fork(&rng, "issuer", &own);
     issuer_free(kept.issuer);
-    kept.issuer = issuer_new(sealing, &own, now_ms);
-    kept.seed = seed;
-    kept.sealing = sealing;
+    kept.issuer = issuer_new_shaped(how->sealing, &own, now_ms, &shape);
+    kept.seed = how->seed;
+    kept.sealing = how->sealing;
+    kept.shape = shape;
     return kept.issuer;
 }
 
@@ -224,7 +229,7 @@ static struct actor *seat_ca(struct stage *stage, struct str base_url)
         .scenario = stage->scenario,
         .base_url = base_url,
         .validator = {SEAT_VA},
-        .issuer = issuer_for(how->seed, how->sealing, hall_now_ms(stage->hall)),
+        .issuer = issuer_for(how, stage->scenario->profile, hall_now_ms(stage->hall)),
         .sealing = how->sealing,
         .speed = how->speed,
     });
@@ -338,7 +343,7 @@ static struct str absolute(struct stage *stage, const char *name)
 static struct edge *listen_https(struct stage *stage)
 {
     const struct rehearsal *how = stage->how;
-    const struct issuer *issuer = issuer_for(how->seed, how->sealing, hall_now_ms(stage->hall));
+    const struct issuer *issuer = issuer_for(how, stage->scenario->profile, hall_now_ms(stage->hall));
     struct rng rng, own;
     rng_seed(&rng, how->seed);
     rng_fork(&rng, "edge", &own);
@@ -380,7 +385,7 @@ static void cast_client(struct stage *stage)
     hall_seat_edge(stage->hall, fetch, "outside");
 
     struct environment env = {0};
-    struct str trust = save(stage, "trust.pem", issuer_root_pem(issuer_for(how->seed, how->sealing, 0)));
+    struct str trust = save(stage, "trust.pem", issuer_root_pem(issuer_for(how, stage->scenario->profile, 0)));
     char full_trust[4096];
     environment_add(stage, &env, "DIRECTORY", ca_directory_url(ca));
     environment_add(stage, &env, "TRUST", realpath(trust.at, full_trust) ? str_c(full_trust) : trust);

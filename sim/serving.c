@@ -18,7 +18,7 @@ enum { FETCH_LIMIT_MS = 40000, MAX_BODY = 1 << 20 };
 
 /* Seats: the listeners first, then who answers behind them, then the way out. Actors need to know their partners' seats
  * before they are made; a listener that is not open leaves its seat to a word. */
-enum { SEAT_EDGE = 1, SEAT_CONTROLLER, SEAT_CA, SEAT_VA, SEAT_RESPONDER, SEAT_OUTSIDE, SEAT_CONTROL };
+enum { SEAT_EDGE = 1, SEAT_CONTROLLER, SEAT_STATUS, SEAT_CA, SEAT_VA, SEAT_RESPONDER, SEAT_OUTSIDE, SEAT_CONTROL };
 
 /* All that is open. */
 struct place {
@@ -28,7 +28,8 @@ struct place {
     struct issuer *issuer;
     struct str chain; /* of the listeners */
     struct key *key;  /* NULL: how->key */
-    struct edge *listen, *control, *outside;
+    struct edge *listen, *control, *status, *outside;
+    struct str status_url;
     struct hall *hall;
 };
 
@@ -108,6 +109,19 @@ static bool open_listener(struct place *place, const char *address, int port, bo
     return false;
 }
 
+/* For those who ask for the status of certificates: these name it from now on. */
+static bool open_status(struct place *place)
+{
+    const struct serving *how = place->how;
+    struct arena *arena = &place->arena;
+    if (!open_listener(place, how->address, how->status_port, true, SEAT_CA, &place->status)) return false;
+    struct str url = place->status_url = base_url(place, "http", edge_listen_port(place->status));
+    issuer_set_urls(place->issuer, &(struct issuer_urls){.ocsp = str_fmt(arena, "%.*s/ocsp", STR_ARGS(url)),
+                                                         .crl = str_fmt(arena, "%.*s/crl", STR_ARGS(url)),
+                                                         .certificate = str_fmt(arena, "%.*s/issuer", STR_ARGS(url))});
+    return true;
+}
+
 static bool open_edges(struct place *place)
 {
     const struct serving *how = place->how;
@@ -119,6 +133,7 @@ static bool open_edges(struct place *place)
     if (how->control_port >= 0 &&
         !open_listener(place, "127.0.0.1", how->control_port, true, SEAT_CONTROL, &place->control))
         return false;
+    if (how->status_port >= 0 && !open_status(place)) return false;
     struct str target = str_fmt(&place->arena, "127.0.0.1:%d", how->http_port);
     place->outside = edge_fetch_new(
         &(struct edge_fetch_options){.connect_to = target.at, .limit_ms = FETCH_LIMIT_MS, .max_body = MAX_BODY});
@@ -167,6 +182,7 @@ static struct str take_seats(struct place *place)
         .scenario = how->scenario, .outside = {SEAT_OUTSIDE}, .address = STR("127.0.0.1"), .speed = how->speed});
     seat_listener(place, &place->listen, "client");
     seat_listener(place, &place->control, "controller");
+    seat_listener(place, &place->status, "relying party");
     hall_seat(place->hall, ca);
     hall_seat(place->hall, va);
     hall_seat(place->hall, responder);
@@ -184,7 +200,8 @@ static struct str take_seats(struct place *place)
 
 static void serve(struct place *place)
 {
-    struct serving_places places = {.port = edge_listen_port(place->listen),
+    struct serving_places places = {.status_url = place->status_url,
+                                    .port = edge_listen_port(place->listen),
                                     .control_port = place->control ? edge_listen_port(place->control) : 0};
     place->hall = hall_new(&(struct hall_options){.wait = clock_real_wait,
                                                   .start_ms = place->history.start_ms,
@@ -212,11 +229,13 @@ int serving_run(const struct serving *serving)
     signal(SIGPIPE, SIG_IGN);
     rng_seed(&rng, serving->seed);
     rng_fork(&rng, "issuer", &own);
-    place.issuer = issuer_new(SEALING_REAL, &own, place.history.start_ms);
+    struct issuer_shape shape = profile_issuer_shape(serving->profile);
+    place.issuer = issuer_new_shaped(SEALING_REAL, &own, place.history.start_ms, &shape);
     bool good = open_edges(&place) && open_files(&place);
     if (good) serve(&place);
     edge_free(place.listen);
     edge_free(place.control);
+    edge_free(place.status);
     edge_free(place.outside);
     if (place.history.sink) fclose(place.history.sink);
     history_done(&place.history);

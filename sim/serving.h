@@ -7,7 +7,7 @@
 
 /* What was opened; for the words that a command greets its user with. */
 struct serving_places {
-    struct str directory_url;
+    struct str directory_url, status_url;    /* status_url empty: nobody serves it */
     int port, control_port, management_port; /* real ones; 0: none */
 };
 
@@ -23,6 +23,7 @@ struct serving {
     const struct key *key;      /* its key, borrowed */
     int http_port;              /* http-01 is looked for at 127.0.0.1 and this port */
     bool always_valid;
+    int status_port;                /* OCSP and CRL by plain HTTP at `address`; -1: none */
     int control_port;               /* 127.0.0.1; -1: no control API */
     const char *management_address; /* NULL: no management interface (management.h) */
     int management_port;

@@ -155,17 +155,27 @@ void der_add_bits(struct buf *buf, struct str octets)
     der_close(buf, opened);
 }
 
-enum err der_add_time(struct buf *buf, int64_t utc_ms)
+static enum err add_time(struct buf *buf, int64_t utc_ms, bool short_form)
 {
     time_t seconds = (time_t)(utc_ms / 1000 - (utc_ms % 1000 < 0));
     struct tm tm;
     if (!gmtime_r(&seconds, &tm)) return ERR_LIMIT;
     int year = tm.tm_year + 1900;
     if (year < 1950 || year > 9999) return ERR_LIMIT;
-    bool utc = year < 2050;
+    bool utc = short_form && year < 2050;
     size_t opened = der_open(buf, utc ? DER_UTC_TIME : DER_GENERALIZED_TIME);
     if (!utc) buf_fmt(buf, "%02d", year / 100);
     buf_fmt(buf, "%02d%02d%02d%02d%02d%02dZ", year % 100, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
     der_close(buf, opened);
     return OK;
+}
+
+enum err der_add_time(struct buf *buf, int64_t utc_ms)
+{
+    return add_time(buf, utc_ms, true);
+}
+
+enum err der_add_generalized_time(struct buf *buf, int64_t utc_ms)
+{
+    return add_time(buf, utc_ms, false);
 }

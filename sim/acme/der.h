@@ -11,6 +11,7 @@ enum der_tag {
     DER_BIT_STRING = 0x03,
     DER_OCTET_STRING = 0x04,
     DER_OID = 0x06,
+    DER_ENUMERATED = 0x0a,
     DER_UTF8_STRING = 0x0c,
     DER_PRINTABLE_STRING = 0x13,
     DER_IA5_STRING = 0x16,
@@ -56,5 +57,6 @@ void der_add_number(struct buf *buf, struct str magnitude);
 void der_add_bits(struct buf *buf, struct str octets);
 /* UTCTime until 2049, GeneralizedTime from 2050 (RFC 5280 section 4.1.2.5). ERR_LIMIT: before 1950 or after 9999. */
 enum err der_add_time(struct buf *buf, int64_t utc_ms);
+enum err der_add_generalized_time(struct buf *buf, int64_t utc_ms); /* whatever the year */
 
 #endif

@@ -40,6 +40,15 @@ enum err member_bool(const json_t *object, const char *key, bool *ret)
     return OK;
 }
 
+enum err member_int(const json_t *object, const char *key, int64_t *ret)
+{
+    const json_t *value = json_object_get(object, key);
+    if (!value) return OK;
+    if (!json_is_integer(value)) return ERR_MALFORMED;
+    *ret = json_integer_value(value);
+    return OK;
+}
+
 enum err member_texts(struct arena *arena, const json_t *object, const char *key, size_t max, struct str **ret,
                       size_t *ret_n)
 {

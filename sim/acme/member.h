@@ -16,6 +16,8 @@ enum err member_open(struct str json, json_t **ret);
 
 enum err member_text(struct arena *arena, const json_t *object, const char *key, struct str *ret);
 enum err member_bool(const json_t *object, const char *key, bool *ret);
+/* A whole number. */
+enum err member_int(const json_t *object, const char *key, int64_t *ret);
 /* An array of at most max texts, *ret in the arena; ERR_LIMIT: it has more. */
 enum err member_texts(struct arena *arena, const json_t *object, const char *key, size_t max, struct str **ret,
                       size_t *ret_n);

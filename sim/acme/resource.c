@@ -260,6 +260,23 @@ enum err finalize_read(struct arena *arena, struct str json, struct str *ret_csr
     return text.n ? base64url_decode(arena, text, ret_csr_der) : ERR_MALFORMED;
 }
 
+/* --- revocation (section 7.6) --- */
+enum err revocation_read(struct arena *arena, struct str json, struct str *ret_der, int64_t *ret_reason)
+{
+    json_t *root;
+    struct str text = {0};
+    int64_t reason = -1;
+    enum err e = member_open(json, &root);
+    if (e) return e;
+    e = member_text(arena, root, "certificate", &text);
+    if (!e) e = member_int(root, "reason", &reason);
+    if (!e && reason < 0 && json_object_get(root, "reason")) e = ERR_MALFORMED;
+    json_decref(root);
+    if (e) return e;
+    *ret_reason = reason;
+    return text.n ? base64url_decode(arena, text, ret_der) : ERR_MALFORMED;
+}
+
 /* --- challenge (sections 7.1.5, 8) --- */
 static void write_challenge(struct buf *buf, const struct challenge_doc *doc)
 {

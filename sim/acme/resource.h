@@ -65,6 +65,8 @@ enum err authz_read(struct arena *arena, struct str json, struct authz_doc *ret)
 /* {"csr": "..."}: the DER inside. */
 struct str finalize_request(struct arena *arena, struct str csr_der);
 enum err finalize_read(struct arena *arena, struct str json, struct str *ret_csr_der);
+/* {"certificate": "...", "reason": n}: the DER inside, and the reason; -1: none is given (section 7.6). */
+enum err revocation_read(struct arena *arena, struct str json, struct str *ret_der, int64_t *ret_reason);
 /* {"status": "deactivated"} */
 bool deactivation_read(struct arena *arena, struct str json);
 

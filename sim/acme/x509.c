@@ -32,8 +32,12 @@ static const struct str signature_algorithms[] = {
 #define SIGNS_AND_ENCIPHERS         STR("\x03\x02\x05\xa0")
 #define SIGNS_CERTIFICATES_AND_CRLS STR("\x03\x02\x01\x06")
 
-/* SEQUENCE { what, algorithm, signature over what }: a certificate or a CSR. */
-static enum err signed_write(struct arena *arena, const struct key *key, struct str what, struct str *ret_der)
+struct str signature_algorithm(const struct key *key)
+{
+    return signature_algorithms[key_kind(key)];
+}
+
+enum err signed_write(struct arena *arena, const struct key *key, struct str what, struct str *ret_der)
 {
     struct str signature;
     enum err e = key_sign_der(key, arena, what, &signature);
@@ -41,14 +45,14 @@ static enum err signed_write(struct arena *arena, const struct key *key, struct 
     struct buf out = {.arena = arena};
     size_t opened = der_open(&out, DER_SEQUENCE);
     buf_add(&out, what);
-    buf_add(&out, signature_algorithms[key_kind(key)]);
+    buf_add(&out, signature_algorithm(key));
     der_add_bits(&out, signature);
     der_close(&out, opened);
     *ret_der = buf_str(&out);
     return OK;
 }
 
-static struct str pem_write(struct arena *arena, struct str der)
+struct str certificate_pem(struct arena *arena, struct str der)
 {
     return str_fmt(arena, "-----BEGIN CERTIFICATE-----\n%s-----END CERTIFICATE-----\n", base64_lines(arena, der).at);
 }
@@ -69,7 +73,7 @@ static void extension_close(struct buf *out, size_t opened, size_t value)
     der_close(out, opened);
 }
 
-static void extension_add(struct buf *out, const char *oid, bool critical, struct str value)
+void extension_add(struct buf *out, const char *oid, bool critical, struct str value)
 {
     size_t inner, opened = extension_open(out, oid, critical, &inner);
     buf_add(out, value);
@@ -111,15 +115,29 @@ static enum err names_check(const struct str *names, size_t n)
     return OK;
 }
 
-/* The leftmost 160 bits of the SHA-256 of the public key: RFC 7093 section 2, method 1. */
-static struct str key_id(struct arena *arena, struct str spki)
+struct str spki_bits(struct str spki)
 {
     struct str body, algorithm, bits = {0};
     bool good =
         der_only(spki, DER_SEQUENCE, &body) && der_take(&body, DER_SEQUENCE, &algorithm) && der_take_bits(&body, &bits);
     assert(good);
     (void)good;
-    return (struct str){sha256(arena, bits).at, KEY_ID_OCTETS};
+    return bits;
+}
+
+/* The leftmost 160 bits of the SHA-256 of the public key: RFC 7093 section 2, method 1. */
+static struct str key_id(struct arena *arena, struct str spki)
+{
+    return (struct str){sha256(arena, spki_bits(spki)).at, KEY_ID_OCTETS};
+}
+
+void authority_id_add(struct buf *out, struct str authority_id)
+{
+    size_t inner, opened = extension_open(out, OID_AUTHORITY_KEY_IDENTIFIER, false, &inner);
+    size_t sequence = der_open(out, DER_SEQUENCE);
+    der_add(out, DER_CONTEXT | 0, authority_id);
+    der_close(out, sequence);
+    extension_close(out, opened, inner);
 }
 
 static void key_ids_add(struct buf *out, struct str subject_id, struct str authority_id)
@@ -127,10 +145,36 @@ static void key_ids_add(struct buf *out, struct str subject_id, struct str autho
     size_t inner, opened = extension_open(out, OID_SUBJECT_KEY_IDENTIFIER, false, &inner);
     der_add(out, DER_OCTET_STRING, subject_id);
     extension_close(out, opened, inner);
-    opened = extension_open(out, OID_AUTHORITY_KEY_IDENTIFIER, false, &inner);
-    size_t sequence = der_open(out, DER_SEQUENCE);
-    der_add(out, DER_CONTEXT | 0, authority_id);
-    der_close(out, sequence);
+    authority_id_add(out, authority_id);
+}
+
+static void access_add(struct buf *out, const char *method, struct str url)
+{
+    size_t opened = der_open(out, DER_SEQUENCE);
+    der_add(out, DER_OID, str_c(method));
+    der_add(out, NAME_URI, url);
+    der_close(out, opened);
+}
+
+/* Where a leaf's status and its issuer can be had: RFC 5280 sections 4.2.2.1 and 4.2.1.13. */
+static void urls_add(struct buf *out, const struct issuer_urls *urls)
+{
+    if (!urls->ocsp.n) return;
+    size_t inner, opened = extension_open(out, OID_AUTHORITY_INFO_ACCESS, false, &inner);
+    size_t list = der_open(out, DER_SEQUENCE);
+    access_add(out, OID_ACCESS_OCSP, urls->ocsp);
+    access_add(out, OID_ACCESS_CA_ISSUERS, urls->certificate);
+    der_close(out, list);
+    extension_close(out, opened, inner);
+    opened = extension_open(out, OID_CRL_DISTRIBUTION_POINTS, false, &inner);
+    list = der_open(out, DER_SEQUENCE);
+    size_t point = der_open(out, DER_SEQUENCE), name = der_open(out, DER_CONTEXT_CONSTRUCTED | 0),
+           full = der_open(out, DER_CONTEXT_CONSTRUCTED | 0);
+    der_add(out, NAME_URI, urls->crl);
+    der_close(out, full);
+    der_close(out, name);
+    der_close(out, point);
+    der_close(out, list);
     extension_close(out, opened, inner);
 }
 
@@ -174,7 +218,7 @@ static enum err certificate_write(struct arena *arena, const struct certificate 
     size_t tbs = der_open(&out, DER_SEQUENCE);
     buf_add(&out, STR("\xa0\x03\x02\x01\x02")); /* version 3 */
     der_add_number(&out, (struct str){(char *)serial, sizeof serial});
-    buf_add(&out, signature_algorithms[key_kind(certificate->issuer_key)]);
+    buf_add(&out, signature_algorithm(certificate->issuer_key));
     buf_add(&out, certificate->issuer_name);
     size_t validity = der_open(&out, DER_SEQUENCE);
     enum err e = der_add_time(&out, certificate->not_before_ms);
@@ -215,16 +259,6 @@ enum err csr_write(struct arena *arena, const struct key *key, const struct str 
 
 /* --- the issuing CA ------------------------------------------------------------------------------------------------
  */
-struct authority {
-    struct key *key;
-    struct str name, id, pem;
-};
-
-struct issuer {
-    struct arena arena;
-    struct authority root, intermediate;
-};
-
 static bool authority_start(struct authority *authority, struct arena *arena, enum sealing sealing, struct rng *rng,
                             const char *what)
 {
@@ -237,12 +271,11 @@ static bool authority_start(struct authority *authority, struct arena *arena, en
     return true;
 }
 
-static bool authority_certify(struct authority *subject, const struct authority *by, struct arena *arena,
-                              struct rng *rng, int64_t now_ms)
+static bool authority_certify(struct authority *subject, const struct authority *by, struct str constraints,
+                              struct arena *arena, struct rng *rng, int64_t now_ms)
 {
     struct buf extensions = {.arena = arena};
-    struct str der;
-    extension_add(&extensions, OID_BASIC_CONSTRAINTS, true, subject == by ? ANY_CA : LAST_CA);
+    extension_add(&extensions, OID_BASIC_CONSTRAINTS, true, constraints);
     extension_add(&extensions, OID_KEY_USAGE, true, SIGNS_CERTIFICATES_AND_CRLS);
     key_ids_add(&extensions, subject->id, by->id);
     struct certificate certificate = {
@@ -254,45 +287,104 @@ static bool authority_certify(struct authority *subject, const struct authority 
         .not_before_ms = now_ms - CA_BACK_MS,
         .not_after_ms = now_ms + CA_AHEAD_MS,
     };
-    if (certificate_write(arena, &certificate, rng, &der)) return false;
-    subject->pem = pem_write(arena, der);
+    if (certificate_write(arena, &certificate, rng, &subject->der)) return false;
+    subject->pem = certificate_pem(arena, subject->der);
     return true;
+}
+
+static bool authorities_start(struct issuer *issuer, enum sealing sealing, struct rng *rng)
+{
+    bool good = true;
+    for (size_t i = 0; i < issuer->n_roots; i++)
+        good = good && authority_start(&issuer->roots[i], &issuer->arena, sealing, rng, "root");
+    for (size_t i = 0; i < issuer->n_intermediates; i++)
+        good = good && authority_start(&issuer->intermediates[i], &issuer->arena, sealing, rng, "intermediate");
+    return good;
+}
+
+/* Chain i: the uppermost intermediate by root i, the others one by the next. */
+static bool chain_certify(struct issuer *issuer, size_t i, struct rng *rng, int64_t now_ms)
+{
+    struct arena *arena = &issuer->arena;
+    struct authority *root = &issuer->roots[i], *below = issuer->intermediates;
+    size_t top = issuer->n_intermediates - 1;
+    struct buf chain = {.arena = arena};
+    struct authority uppermost = below[top];
+    if (!authority_certify(root, root, ANY_CA, arena, rng, now_ms) ||
+        !authority_certify(&uppermost, root, top ? ANY_CA : LAST_CA, arena, rng, now_ms))
+        return false;
+    if (i == 0) below[top] = uppermost;
+    for (size_t k = 0; k < top; k++) {
+        if (i == 0 && !authority_certify(&below[k], &below[k + 1], k ? ANY_CA : LAST_CA, arena, rng, now_ms))
+            return false;
+        buf_add(&chain, below[k].pem);
+    }
+    buf_add(&chain, uppermost.pem);
+    issuer->chains[i] = buf_str(&chain);
+    return true;
+}
+
+struct issuer *issuer_new_shaped(enum sealing sealing, struct rng *rng, int64_t now_ms,
+                                 const struct issuer_shape *shape)
+{
+    struct arena own = {0};
+    struct issuer *issuer = ARENA_NEW(&own, struct issuer);
+    assert(shape->n_alternates <= ISSUER_MAX_ALTERNATES && shape->length >= 1 && shape->length <= ISSUER_MAX_LENGTH);
+    issuer->arena = own;
+    issuer->n_roots = 1 + shape->n_alternates;
+    issuer->n_intermediates = shape->length;
+    struct buf roots = {.arena = &issuer->arena};
+    bool good = authorities_start(issuer, sealing, rng);
+    for (size_t i = 0; i < issuer->n_roots && good; i++) {
+        good = chain_certify(issuer, i, rng, now_ms);
+        buf_add(&roots, issuer->roots[i].pem);
+    }
+    if (!good) {
+        fputs("acmedrill: OpenSSL makes no keys or certificates\n", stderr);
+        abort();
+    }
+    issuer->root_pems = buf_str(&roots);
+    return issuer;
 }
 
 struct issuer *issuer_new(enum sealing sealing, struct rng *rng, int64_t now_ms)
 {
-    struct arena own = {0};
-    struct issuer *issuer = ARENA_NEW(&own, struct issuer);
-    struct arena *arena = &issuer->arena;
-    struct authority *root = &issuer->root, *intermediate = &issuer->intermediate;
-    *arena = own;
-    if (!authority_start(root, arena, sealing, rng, "root") ||
-        !authority_start(intermediate, arena, sealing, rng, "intermediate") ||
-        !authority_certify(root, root, arena, rng, now_ms) ||
-        !authority_certify(intermediate, root, arena, rng, now_ms)) {
-        fputs("acmedrill: OpenSSL makes no keys or certificates\n", stderr);
-        abort();
-    }
-    return issuer;
+    return issuer_new_shaped(sealing, rng, now_ms, &(struct issuer_shape){.length = 1});
 }
 
 void issuer_free(struct issuer *issuer)
 {
     if (!issuer) return;
-    key_free(issuer->root.key);
-    key_free(issuer->intermediate.key);
+    for (size_t i = 0; i < issuer->n_roots; i++)
+        key_free(issuer->roots[i].key);
+    for (size_t i = 0; i < issuer->n_intermediates; i++)
+        key_free(issuer->intermediates[i].key);
     struct arena own = issuer->arena; /* the issuer itself is in it */
     arena_done(&own);
 }
 
 struct str issuer_root_pem(const struct issuer *issuer)
 {
-    return issuer->root.pem;
+    return issuer->root_pems;
 }
 
-struct str issuer_intermediate_pem(const struct issuer *issuer)
+struct str issuer_chain_pem(const struct issuer *issuer, size_t i)
 {
-    return issuer->intermediate.pem;
+    return i < issuer->n_roots ? issuer->chains[i] : (struct str){0};
+}
+
+struct str issuer_intermediate_der(const struct issuer *issuer)
+{
+    return issuer->intermediates[0].der;
+}
+
+void issuer_set_urls(struct issuer *issuer, const struct issuer_urls *urls)
+{
+    issuer->urls = (struct issuer_urls){
+        .ocsp = str_copy(&issuer->arena, urls->ocsp),
+        .crl = str_copy(&issuer->arena, urls->crl),
+        .certificate = str_copy(&issuer->arena, urls->certificate),
+    };
 }
 
 struct leaf {
@@ -314,13 +406,13 @@ static struct str common_name(const struct leaf *leaf)
 }
 
 static enum err leaf_issue(const struct issuer *issuer, struct arena *arena, const struct leaf *leaf, struct rng *rng,
-                           struct str *ret_pem)
+                           struct str *ret_der)
 {
-    const struct authority *by = &issuer->intermediate;
+    const struct authority *by = &issuer->intermediates[0];
     struct buf extensions = {.arena = arena};
     enum err e = names_check(leaf->names, leaf->n);
     if (e) return e;
-    struct str subject = common_name(leaf), spki = key_spki(leaf->key, arena), der;
+    struct str subject = common_name(leaf), spki = key_spki(leaf->key, arena);
     extension_add(&extensions, OID_KEY_USAGE, true, key_kind(leaf->key) == KEY_RSA ? SIGNS_AND_ENCIPHERS : SIGNS);
     size_t inner, opened = extension_open(&extensions, OID_EXTENDED_KEY_USAGE, false, &inner);
     size_t usages = der_open(&extensions, DER_SEQUENCE);
@@ -331,6 +423,7 @@ static enum err leaf_issue(const struct issuer *issuer, struct arena *arena, con
     key_ids_add(&extensions, key_id(arena, spki), by->id);
     /* RFC 5280 section 4.2.1.6: critical if the subject is empty. */
     san_add(&extensions, leaf->names, leaf->n, leaf->addresses, subject.n == 0);
+    urls_add(&extensions, &issuer->urls);
     struct certificate certificate = {
         .issuer_key = by->key,
         .issuer_name = by->name,
@@ -340,20 +433,14 @@ static enum err leaf_issue(const struct issuer *issuer, struct arena *arena, con
         .not_before_ms = leaf->not_before_ms,
         .not_after_ms = leaf->not_after_ms,
     };
-    e = certificate_write(arena, &certificate, rng, &der);
-    if (e) return e;
-    struct buf pem = {.arena = arena};
-    buf_add(&pem, pem_write(arena, der));
-    buf_add(&pem, by->pem);
-    *ret_pem = buf_str(&pem);
-    return OK;
+    return certificate_write(arena, &certificate, rng, ret_der);
 }
 
 enum err issuer_issue(const struct issuer *issuer, struct arena *arena, const struct csr *csr, int64_t not_before_ms,
-                      int64_t not_after_ms, struct rng *rng, struct str *ret_pem)
+                      int64_t not_after_ms, struct rng *rng, struct str *ret_der)
 {
     struct leaf leaf = {csr->key, csr->names, csr->n_names, false, not_before_ms, not_after_ms};
-    return leaf_issue(issuer, arena, &leaf, rng, ret_pem);
+    return leaf_issue(issuer, arena, &leaf, rng, ret_der);
 }
 
 enum err issuer_issue_server(const struct issuer *issuer, struct arena *arena, const struct key *key,
@@ -361,5 +448,12 @@ enum err issuer_issue_server(const struct issuer *issuer, struct arena *arena, c
                              struct str *ret_chain_pem)
 {
     struct leaf leaf = {key, names, n, true, now_ms - SERVER_BACK_MS, now_ms + SERVER_AHEAD_MS};
-    return leaf_issue(issuer, arena, &leaf, rng, ret_chain_pem);
+    struct str der;
+    enum err e = leaf_issue(issuer, arena, &leaf, rng, &der);
+    if (e) return e;
+    struct buf pem = {.arena = arena};
+    buf_add(&pem, certificate_pem(arena, der));
+    buf_add(&pem, issuer->chains[0]);
+    *ret_chain_pem = buf_str(&pem);
+    return OK;
 }

@@ -21,20 +21,44 @@ void csr_done(struct csr *csr);
 /* A CSR for these dns names: CN absent, subjectAltName. */
 enum err csr_write(struct arena *arena, const struct key *key, const struct str *names, size_t n, struct str *ret_der);
 
-/* An issuing CA: a self-signed root and an intermediate, both from keys made at start. */
+/* An issuing CA: a self-signed root and an intermediate, both from keys made at start. There may be more intermediates
+ * between the two, and more roots that certify the uppermost one: alternate chains (RFC 8555 section 7.4.2). */
+enum { ISSUER_MAX_ALTERNATES = 8, ISSUER_MAX_LENGTH = 8 };
+struct issuer_shape {
+    size_t n_alternates; /* roots besides the first */
+    size_t length;       /* intermediates, at least 1 */
+};
 struct issuer;
-struct issuer *issuer_new(enum sealing sealing, struct rng *rng, int64_t now_ms);
+struct issuer *issuer_new(enum sealing sealing, struct rng *rng, int64_t now_ms); /* of the plain shape: 0, 1 */
+struct issuer *issuer_new_shaped(enum sealing sealing, struct rng *rng, int64_t now_ms,
+                                 const struct issuer_shape *shape);
 void issuer_free(struct issuer *issuer);
-struct str issuer_root_pem(const struct issuer *issuer); /* lives as long as the issuer */
-struct str issuer_intermediate_pem(const struct issuer *issuer);
-/* A leaf for the CSR's key and names, serverAuth, 16 bytes of serial from rng; *ret_pem is leaf then intermediate. */
+/* These live as long as the issuer. */
+struct str issuer_root_pem(const struct issuer *issuer); /* all roots, the one of chain 0 first */
+/* What stands between a leaf and root i, the leaf's issuer first; .at NULL: there is no such chain. */
+struct str issuer_chain_pem(const struct issuer *issuer, size_t i);
+struct str issuer_intermediate_der(const struct issuer *issuer); /* that issues the leaves */
+/* Where relying parties find status and issuer of the leaves made from now on; without it leaves have no such URLs. */
+struct issuer_urls {
+    struct str ocsp, crl, certificate;
+};
+void issuer_set_urls(struct issuer *issuer, const struct issuer_urls *urls);
+/* A leaf for the CSR's key and names, serverAuth, 16 bytes of serial from rng: its DER. */
 enum err issuer_issue(const struct issuer *issuer, struct arena *arena, const struct csr *csr, int64_t not_before_ms,
-                      int64_t not_after_ms, struct rng *rng, struct str *ret_pem);
+                      int64_t not_after_ms, struct rng *rng, struct str *ret_der);
+struct str certificate_pem(struct arena *arena, struct str der);
 
 /* For servers of ours: a leaf for names and IP addresses ("127.0.0.1", "localhost") with its private key, PEM. */
 enum err issuer_issue_server(const struct issuer *issuer, struct arena *arena, const struct key *key,
                              const struct str *names, size_t n, int64_t now_ms, struct rng *rng,
                              struct str *ret_chain_pem);
+
+/* What tells one certificate from another; both borrow from its DER. ERR_MALFORMED: it is no certificate. */
+struct certificate_id {
+    struct str serial; /* octets without leading zeros */
+    struct str spki;   /* SubjectPublicKeyInfo, DER */
+};
+enum err certificate_read(struct str der, struct certificate_id *ret);
 
 /* What an observer reads from a PEM chain: number of certificates, and of the first its dns names (sorted), validity,
  * and whether its key is `key` (NULL: not asked). ERR_MALFORMED when it is no PEM chain. Real certificates only:

@@ -95,6 +95,18 @@ static inline struct csr csr_for(const struct key *key, const struct str *names,
     return csr;
 }
 
+/* The leaf and its intermediate, PEM. */
+static inline enum err issue_chain(const struct issuer *issuer, const struct csr *csr, int64_t not_before_ms,
+                                   int64_t not_after_ms, struct str *ret_pem)
+{
+    struct str der;
+    enum err e = issuer_issue(issuer, &arena, csr, not_before_ms, not_after_ms, &rng, &der);
+    if (e) return e;
+    *ret_pem =
+        str_fmt(&arena, "%.*s%.*s", STR_ARGS(certificate_pem(&arena, der)), STR_ARGS(issuer_chain_pem(issuer, 0)));
+    return OK;
+}
+
 static inline struct str joined(const struct str *names, size_t n)
 {
     struct buf out = {.arena = &arena};

@@ -13,16 +13,47 @@
 #define OID_SUBJECT_ALT_NAME         "\x55\x1d\x11"
 #define OID_BASIC_CONSTRAINTS        "\x55\x1d\x13"
 #define OID_AUTHORITY_KEY_IDENTIFIER "\x55\x1d\x23"
+#define OID_CRL_NUMBER               "\x55\x1d\x14"
+#define OID_REASON_CODE              "\x55\x1d\x15"
+#define OID_CRL_DISTRIBUTION_POINTS  "\x55\x1d\x1f"
 #define OID_EXTENDED_KEY_USAGE       "\x55\x1d\x25"
+#define OID_AUTHORITY_INFO_ACCESS    "\x2b\x06\x01\x05\x05\x07\x01\x01"
+#define OID_ACCESS_OCSP              "\x2b\x06\x01\x05\x05\x07\x30\x01"
+#define OID_ACCESS_CA_ISSUERS        "\x2b\x06\x01\x05\x05\x07\x30\x02"
 #define OID_EXTENSION_REQUEST        "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0e"
 #define OID_SERVER_AUTH              "\x2b\x06\x01\x05\x05\x07\x03\x01"
 
 /* Tags inside a GeneralName. */
-enum { NAME_DNS = DER_CONTEXT | 2, NAME_IP = DER_CONTEXT | 7 };
+enum { NAME_DNS = DER_CONTEXT | 2, NAME_URI = DER_CONTEXT | 6, NAME_IP = DER_CONTEXT | 7 };
 
 enum { MAX_DNS_NAME = 253, MAX_COMMON_NAME = 64 };
 
 /* What we take for a dns name in a certificate: printable ASCII without spaces, and not too long. */
 bool dns_name_legal(struct str name);
+
+/* One CA of a chain. */
+struct authority {
+    struct key *key;
+    struct str name, id; /* Name; key identifier */
+    struct str der, pem;
+};
+struct issuer {
+    struct arena arena; /* the issuer itself is in it */
+    struct authority roots[1 + ISSUER_MAX_ALTERNATES];
+    struct authority intermediates[ISSUER_MAX_LENGTH]; /* the first issues leaves, the last is certified by the roots */
+    size_t n_roots, n_intermediates;
+    struct str root_pems, chains[1 + ISSUER_MAX_ALTERNATES];
+    struct issuer_urls urls;
+};
+
+/* AlgorithmIdentifier of the signatures that key_sign_der makes. */
+struct str signature_algorithm(const struct key *key);
+/* SEQUENCE { what, algorithm, signature over what }: certificate, CSR, CRL, OCSP response. */
+enum err signed_write(struct arena *arena, const struct key *key, struct str what, struct str *ret_der);
+/* An extension whose value has this DER. */
+void extension_add(struct buf *out, const char *oid, bool critical, struct str value);
+void authority_id_add(struct buf *out, struct str authority_id);
+/* The octets of a key's BIT STRING: what key identifiers are hashes of. */
+struct str spki_bits(struct str spki);
 
 #endif

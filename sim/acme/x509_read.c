@@ -214,12 +214,12 @@ void csr_done(struct csr *csr)
 
 /* --- chain ------------------------------------------------------------------------------------------------------- */
 struct certificate_parts {
-    struct str validity, spki, extensions;
+    struct str serial, validity, spki, extensions;
 };
 
 static bool certificate_split(struct str der, struct certificate_parts *ret)
 {
-    struct str certificate, tbs, version, serial, algorithm, issuer, subject, unique, explicit;
+    struct str certificate, tbs, version, algorithm, issuer, subject, unique, explicit;
     struct der_element signature, spki;
     *ret = (struct certificate_parts){0};
     if (!der_only(der, DER_SEQUENCE, &certificate) || !der_take(&certificate, DER_SEQUENCE, &tbs)) return false;
@@ -227,7 +227,7 @@ static bool certificate_split(struct str der, struct certificate_parts *ret)
         signature.tag != DER_BIT_STRING || certificate.n)
         return false;
     (void)der_take(&tbs, DER_CONTEXT_CONSTRUCTED | 0, &version);
-    if (!der_take(&tbs, DER_INTEGER, &serial) || !der_take(&tbs, DER_SEQUENCE, &algorithm) ||
+    if (!der_take(&tbs, DER_INTEGER, &ret->serial) || !der_take(&tbs, DER_SEQUENCE, &algorithm) ||
         !der_take(&tbs, DER_SEQUENCE, &issuer) || !der_take(&tbs, DER_SEQUENCE, &ret->validity) ||
         !der_take(&tbs, DER_SEQUENCE, &subject) || !der_next(&tbs, &spki) || spki.tag != DER_SEQUENCE)
         return false;
@@ -237,6 +237,16 @@ static bool certificate_split(struct str der, struct certificate_parts *ret)
     if (der_take(&tbs, DER_CONTEXT_CONSTRUCTED | 3, &explicit) && !der_only(explicit, DER_SEQUENCE, &ret->extensions))
         return false;
     return tbs.n == 0;
+}
+
+enum err certificate_read(struct str der, struct certificate_id *ret)
+{
+    struct certificate_parts parts;
+    if (!certificate_split(der, &parts)) return ERR_MALFORMED;
+    while (parts.serial.n && parts.serial.at[0] == 0)
+        parts.serial = (struct str){parts.serial.at + 1, parts.serial.n - 1};
+    *ret = (struct certificate_id){parts.serial, parts.spki};
+    return OK;
 }
 
 static enum err leaf_read(struct arena *arena, const struct certificate_parts *parts, struct chain_facts *ret)

@@ -193,7 +193,7 @@ static void test_authorities_are_openssls(void **state)
     (void)state;
     struct issuer *issuer = issuer_new(SEALING_REAL, &rng, NOW_MS);
     STACK_OF(X509) *roots = certificates(issuer_root_pem(issuer));
-    STACK_OF(X509) *intermediates = certificates(issuer_intermediate_pem(issuer));
+    STACK_OF(X509) *intermediates = certificates(issuer_chain_pem(issuer, 0));
     assert_int_equal(sk_X509_num(roots), 1);
     assert_int_equal(sk_X509_num(intermediates), 1);
     X509 *authorities[] = {sk_X509_value(roots, 0), sk_X509_value(intermediates, 0)}, *root = authorities[0];
@@ -233,8 +233,8 @@ static void test_leaves_are_openssls(void **state)
         struct csr csr = csr_for(key, two_names, 2);
         struct str pem;
         /* From a UTCTime to a GeneralizedTime; parts of a second are dropped. */
-        assert_int_equal(issuer_issue(issuer, &arena, &csr, NOW_MS + 12345, NOW_MS + 7305 * DAY_MS, &rng, &pem), OK);
-        assert_true(str_ends(pem, issuer_intermediate_pem(issuer).at));
+        assert_int_equal(issue_chain(issuer, &csr, NOW_MS + 12345, NOW_MS + 7305 * DAY_MS, &pem), OK);
+        assert_true(str_ends(pem, issuer_chain_pem(issuer, 0).at));
         assert_int_equal(pem.at[pem.n], 0);
         const struct wish wishes[] = {
             {NID_key_usage,
@@ -276,7 +276,7 @@ static void test_chain_of_another_root(void **state)
     struct key *key = key_of(KEY_P256);
     struct csr csr = csr_for(key, two_names, 2);
     struct str pem;
-    assert_int_equal(issuer_issue(issuer, &arena, &csr, NOW_MS, NOW_MS + DAY_MS, &rng, &pem), OK);
+    assert_int_equal(issue_chain(issuer, &csr, NOW_MS, NOW_MS + DAY_MS, &pem), OK);
     assert_int_equal(verify_chain(pem, issuer_root_pem(issuer), NOW_MS), X509_V_OK);
     assert_int_not_equal(verify_chain(pem, issuer_root_pem(other), NOW_MS), X509_V_OK);
     csr_done(&csr);
@@ -299,7 +299,7 @@ static void test_long_names_stand_in_no_subject(void **state)
     for (size_t i = 0; i < COUNTOF(lengths); i++) {
         struct csr csr = csr_for(key, &lengths[i], 1);
         struct str pem;
-        assert_int_equal(issuer_issue(issuer, &arena, &csr, NOW_MS, NOW_MS + DAY_MS, &rng, &pem), OK);
+        assert_int_equal(issue_chain(issuer, &csr, NOW_MS, NOW_MS + DAY_MS, &pem), OK);
         STACK_OF(X509) *chain = certificates(pem);
         X509 *leaf = sk_X509_value(chain, 0);
         int critical;
@@ -314,6 +314,47 @@ static void test_long_names_stand_in_no_subject(void **state)
     }
     key_free(key);
     issuer_free(issuer);
+}
+
+/* Each chain leads to its own root and to no other, by way of the same issuer. */
+static void test_alternate_chains(void **state)
+{
+    (void)state;
+    for (size_t length = 1; length <= 3; length++) {
+        struct issuer *issuer =
+            issuer_new_shaped(SEALING_REAL, &rng, NOW_MS, &(struct issuer_shape){.n_alternates = 2, .length = length});
+        struct key *key = key_of(KEY_P256);
+        struct csr csr = csr_for(key, two_names, 2);
+        struct str der;
+        STACK_OF(X509) *roots = certificates(issuer_root_pem(issuer));
+        assert_int_equal(sk_X509_num(roots), 3);
+        assert_int_equal(issuer_issue(issuer, &arena, &csr, NOW_MS, NOW_MS + DAY_MS, &rng, &der), OK);
+        assert_null(issuer_chain_pem(issuer, 3).at);
+        for (int i = 0; i < 9; i++) {
+            struct str above = issuer_chain_pem(issuer, (size_t)i / 3);
+            STACK_OF(X509) *chain =
+                certificates(str_fmt(&arena, "%.*s%.*s", STR_ARGS(certificate_pem(&arena, der)), STR_ARGS(above)));
+            X509 *root = sk_X509_value(roots, i % 3);
+            assert_int_equal(sk_X509_num(chain), (int)length + 1);
+            for (int k = 0; k < (int)length; k++) /* in this order */
+                assert_int_equal(X509_check_issued(sk_X509_value(chain, k + 1), sk_X509_value(chain, k)), X509_V_OK);
+            X509_STORE *store = X509_STORE_new();
+            X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+            assert_int_equal(X509_STORE_add_cert(store, root), 1);
+            assert_int_equal(X509_STORE_CTX_init(ctx, store, sk_X509_value(chain, 0), chain), 1);
+            X509_VERIFY_PARAM_set_time(X509_STORE_CTX_get0_param(ctx), (time_t)(NOW_MS / 1000));
+            X509_VERIFY_PARAM_set_flags(X509_STORE_CTX_get0_param(ctx), X509_V_FLAG_X509_STRICT);
+            assert_int_equal(X509_verify_cert(ctx) == 1, i / 3 == i % 3);
+            X509_STORE_CTX_free(ctx);
+            X509_STORE_free(store);
+            sk_X509_pop_free(chain, X509_free);
+        }
+        sk_X509_pop_free(roots, X509_free);
+        csr_done(&csr);
+        key_free(key);
+        issuer_free(issuer);
+    }
+    ERR_clear_error();
 }
 
 static void test_server_certificates(void **state)
@@ -352,7 +393,7 @@ static void test_server_certificates(void **state)
     assert_int_equal(X509_check_ip_asc(sk_X509_value(chain, 0), "127.0.0.1", 0), 1);
     sk_X509_pop_free(chain, X509_free);
     struct csr csr = csr_for(key, names, 1);
-    assert_int_equal(issuer_issue(issuer, &arena, &csr, NOW_MS, NOW_MS, &rng, &pem), OK);
+    assert_int_equal(issue_chain(issuer, &csr, NOW_MS, NOW_MS, &pem), OK);
     chain = certificates(pem);
     assert_int_equal(X509_check_ip_asc(sk_X509_value(chain, 0), "127.0.0.1", 0), 0);
     sk_X509_pop_free(chain, X509_free);
@@ -386,8 +427,7 @@ static void test_issue_refuses_times(void **state)
     };
     for (size_t i = 0; i < COUNTOF(rows); i++) {
         struct str pem = {0};
-        assert_int_equal(issuer_issue(issuer, &arena, &csr, rows[i].not_before_ms, rows[i].not_after_ms, &rng, &pem),
-                         rows[i].err);
+        assert_int_equal(issue_chain(issuer, &csr, rows[i].not_before_ms, rows[i].not_after_ms, &pem), rows[i].err);
         assert_int_equal(pem.at != NULL, rows[i].err == OK);
     }
     csr_done(&csr);
@@ -406,8 +446,8 @@ static void test_same_seed_same_bytes(void **state)
             struct key *key = key_make(KEY_P256, (enum sealing)sealing, &rng);
             struct csr csr = csr_for(key, two_names, 2);
             texts[i][0] = str_copy(&arena, issuer_root_pem(issuer));
-            texts[i][1] = str_copy(&arena, issuer_intermediate_pem(issuer));
-            assert_int_equal(issuer_issue(issuer, &arena, &csr, NOW_MS, NOW_MS + DAY_MS, &rng, &texts[i][2]), OK);
+            texts[i][1] = str_copy(&arena, issuer_chain_pem(issuer, 0));
+            assert_int_equal(issue_chain(issuer, &csr, NOW_MS, NOW_MS + DAY_MS, &texts[i][2]), OK);
             csr_done(&csr);
             key_free(key);
             issuer_free(issuer);
@@ -427,7 +467,7 @@ static void test_symbolic_certificates(void **state)
     struct str pem, der, body, bits;
     struct problem problem = {0};
     struct chain_facts facts;
-    assert_int_equal(issuer_issue(issuer, &arena, &csr, NOW_MS, NOW_MS + DAY_MS, &rng, &pem), OK);
+    assert_int_equal(issue_chain(issuer, &csr, NOW_MS, NOW_MS + DAY_MS, &pem), OK);
     STACK_OF(X509) *chain = certificates(pem);
     assert_int_equal(sk_X509_num(chain), 2);
     assert_int_equal(X509_check_host(sk_X509_value(chain, 0), "www.example.test", 0, 0, NULL), 1);
@@ -437,7 +477,7 @@ static void test_symbolic_certificates(void **state)
     sk_X509_pop_free(chain, X509_free);
     ERR_clear_error();
 
-    assert_int_equal(chain_read(&arena, issuer_intermediate_pem(issuer), &facts), OK);
+    assert_int_equal(chain_read(&arena, issuer_chain_pem(issuer, 0), &facts), OK);
     assert_int_equal(key_from_spki(facts.spki, SEALING_SYMBOLIC, &by), OK);
     struct der_element tbs, algorithm;
     assert_true(der_only(der, DER_SEQUENCE, &body));
@@ -466,7 +506,7 @@ int main(void)
         TEST(test_csr_is_openssls),       TEST(test_csr_write_refuses),     TEST(test_authorities_are_openssls),
         TEST(test_leaves_are_openssls),   TEST(test_chain_of_another_root), TEST(test_long_names_stand_in_no_subject),
         TEST(test_server_certificates),   TEST(test_issue_refuses_times),   TEST(test_same_seed_same_bytes),
-        TEST(test_symbolic_certificates),
+        TEST(test_symbolic_certificates), TEST(test_alternate_chains),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

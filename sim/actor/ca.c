@@ -36,14 +36,16 @@ static void terms_get(struct visit *visit)
 }
 
 /* --- routes --- */
-enum signer { SIGNER_NOBODY, SIGNER_NEW_KEY, SIGNER_ACCOUNT };
+/* Who signs a POST; NOBODY: there is none. PLAIN is for relying parties: nothing is signed, plain HTTP will do, and a
+ * POST is taken only where there is no GET. */
+enum signer { SIGNER_NOBODY, SIGNER_PLAIN, SIGNER_NEW_KEY, SIGNER_ACCOUNT, SIGNER_EITHER };
 struct route {
     const char *prefix;
     const char *suffix; /* after the number; NULL: any, into visit->rest */
     void (*handle)(struct visit *visit);
-    enum signer signer; /* of a POST; NOBODY: no POST */
-    bool numbered;      /* "/order/" and a number */
-    bool get;           /* plain GET and HEAD are welcome, too */
+    enum signer signer;
+    bool numbered; /* "/order/" and a number */
+    bool get;      /* plain GET and HEAD are welcome, too */
 };
 static const struct route routes[] = {
     {"/dir",          "",          directory_get,  SIGNER_ACCOUNT, false, true },
@@ -57,7 +59,12 @@ static const struct route routes[] = {
     {"/order/",       "/finalize", cert_finalize,  SIGNER_ACCOUNT, true,  false},
     {"/authz/",       "",          authz_post,     SIGNER_ACCOUNT, true,  false},
     {"/challenge/",   NULL,        challenge_post, SIGNER_ACCOUNT, true,  false},
-    {"/certificate/", "",          cert_post,      SIGNER_ACCOUNT, true,  false},
+    {"/certificate/", NULL,        cert_post,      SIGNER_ACCOUNT, true,  false},
+    {"/revoke-cert",  "",          revoke_post,    SIGNER_EITHER,  false, false},
+    {"/ocsp",         "",          ocsp_post,      SIGNER_PLAIN,   false, false},
+    {"/ocsp/",        NULL,        ocsp_get,       SIGNER_PLAIN,   false, true },
+    {"/crl",          "",          crl_get,        SIGNER_PLAIN,   false, true },
+    {"/issuer",       "",          issuer_get,     SIGNER_PLAIN,   false, true },
 };
 
 /* A number as we write it: no sign, no leading zero. */
@@ -113,7 +120,7 @@ static bool admit_key(struct visit *visit, enum signer signer)
 {
     struct turn *turn = visit->turn;
     struct ca_answer *answer = &visit->answer;
-    if (signer == SIGNER_ACCOUNT) {
+    if (signer == SIGNER_ACCOUNT || (signer == SIGNER_EITHER && visit->jws.kid.at)) {
         if (!visit->jws.kid.at) {
             answer_refuse(answer, turn, 0, "malformed",
                           "this request must name its account by \"kid\", not carry a \"jwk\"");
@@ -247,22 +254,21 @@ static void visit_serve(struct visit *visit)
     bool below = path.n >= base.n && str_eq((struct str){path.at, base.n}, base);
     visit->path = below ? (struct str){path.at + base.n, path.n - base.n} : path;
     const struct route *route = below ? route_find(visit->path, &visit->id, &visit->rest) : NULL;
-    if (!route) {
+    /* Section 6.1: ACME is HTTPS; what relying parties ask for may not be. */
+    if (!route || (route->signer != SIGNER_PLAIN && !str_is(url.scheme, "https"))) {
         visit_not_found(visit, "resource");
         return;
     }
     bool get = str_is(request->method, "GET") || str_is(request->method, "HEAD");
     bool post = str_is(request->method, "POST");
-    if (!(get && route->get) && !(post && route->signer != SIGNER_NOBODY)) {
-        answer_header(&visit->answer, "Allow",
-                      str_c(!route->get                      ? "POST"
-                            : route->signer == SIGNER_NOBODY ? "GET, HEAD"
-                                                             : "GET, HEAD, POST"));
+    bool posts = !route->get || route->signer > SIGNER_PLAIN;
+    if (!(get && route->get) && !(post && posts)) {
+        answer_header(&visit->answer, "Allow", str_c(!route->get ? "POST" : posts ? "GET, HEAD, POST" : "GET, HEAD"));
         answer_refuse(&visit->answer, turn, 405, "malformed", "the method %.*s is not for this resource%s",
                       STR_ARGS(request->method), get ? ": send a POST-as-GET" : "");
         return;
     }
-    if (post && !visit_admit(visit, route->signer)) return;
+    if (post && route->signer > SIGNER_PLAIN && !visit_admit(visit, route->signer)) return;
     route->handle(visit);
 }
 
@@ -352,6 +358,7 @@ void ca_cast(struct ca *ca, const struct profile *profile, const struct scenario
         .new_nonce = ca_url(ca, &ca->arena, "/nonce-plz"),
         .new_account = ca_url(ca, &ca->arena, "/new-account"),
         .new_order = ca_url(ca, &ca->arena, "/new-order"),
+        .revoke_cert = ca_url(ca, &ca->arena, "/revoke-cert"),
         .terms = ca->profile->terms_required ? ca_url(ca, &ca->arena, "/terms") : (struct str){0},
     };
     ca->directory = directory_write(&ca->arena, &doc);

@@ -124,7 +124,7 @@ void authz_challenge_valid(struct ca *ca, struct turn *turn, struct ca_authz *au
     if (ca_move(ca, turn, &authz->subject, authz_url(ca, turn->arena, authz), EV_CHALLENGE_VALID)) return;
     if (authz->subject.status != STATUS_VALID) return;
     cancel_others(ca, turn, authz, "the authorization is valid by another challenge");
-    if (ca->profile->reuses_authz) ca_authz_offer(&ca->store, authz);
+    ca_authz_offer(&ca->store, authz);
     for (struct ca_link *link = authz->orders; link; link = link->next)
         order_authz_valid(ca, turn, link->order);
 }

@@ -29,19 +29,20 @@ static void cert_issued(struct ca *ca, struct turn *turn, struct ca_order *order
     ca_move_or_error(ca, turn, &order->subject, order_url(ca, turn->arena, order), EV_ISSUED);
 }
 
-/* Makes the certificate and keeps the leaf; the intermediate is the same for all. */
+/* Makes the certificate and keeps the leaf; what stands above it is the same for all. */
 static enum err cert_make(struct visit *visit, struct ca_order *order, const struct csr *csr)
 {
     struct ca *ca = visit->ca;
     struct turn *turn = visit->turn;
     int64_t from_ms = order->not_before_ms ? order->not_before_ms : turn->now_ms;
     int64_t to_ms = order->not_after_ms ? order->not_after_ms : from_ms + ca->profile->certificate_lifetime_ms;
-    struct str pem = {0};
-    enum err err = issuer_issue(ca->options.issuer, turn->arena, csr, from_ms, to_ms, turn->rng, &pem);
+    struct str der = {0};
+    enum err err = issuer_issue(ca->options.issuer, turn->arena, csr, from_ms, to_ms, turn->rng, &der);
     if (err) return err;
-    struct str intermediate = issuer_intermediate_pem(ca->options.issuer);
-    if (pem.n < intermediate.n || !str_ends(pem, intermediate.at)) return ERR_CRYPTO;
-    order->leaf = str_copy(&ca->store.arena, (struct str){pem.at, pem.n - intermediate.n});
+    order->certificate = ca_certificate_new(&ca->store, order, der);
+    if (!order->certificate) return ERR_CRYPTO;
+    order->certificate->not_before_ms = from_ms;
+    order->certificate->not_after_ms = to_ms;
     return OK;
 }
 
@@ -114,17 +115,44 @@ void cert_issue_due(struct ca *ca, struct turn *turn)
     }
 }
 
+/* "", "/1" ...: which of the chains. */
+static bool chain_number(struct str rest, size_t *ret)
+{
+    int64_t number = 0;
+    if (rest.n && (rest.n < 2 || rest.n > 3 || rest.at[0] != '/' || rest.at[1] == '0' ||
+                   !str_int((struct str){rest.at + 1, rest.n - 1}, &number)))
+        return false;
+    *ret = (size_t)number;
+    return true;
+}
+
+/* Section 7.4.2: the way from each chain to all others. */
+static void link_alternates(struct visit *visit, const struct ca_order *order, size_t shown)
+{
+    struct arena *arena = visit->turn->arena;
+    for (size_t i = 0; issuer_chain_pem(visit->ca->options.issuer, i).at; i++) {
+        if (i == shown) continue;
+        struct str rest = i ? str_fmt(arena, "/%zu", i) : STR("");
+        struct str url = ca_url(visit->ca, arena, "/certificate/%u%.*s", (unsigned)order->id, STR_ARGS(rest));
+        answer_header(&visit->answer, "Link", str_fmt(arena, "<%.*s>;rel=\"alternate\"", STR_ARGS(url)));
+    }
+}
+
 void cert_post(struct visit *visit)
 {
     struct ca_order *order = ca_order_at(&visit->ca->store, visit->id);
-    if (!order || order->subject.status != STATUS_VALID) {
+    size_t i;
+    if (!order || order->subject.status != STATUS_VALID || !order->certificate || !chain_number(visit->rest, &i) ||
+        !issuer_chain_pem(visit->ca->options.issuer, i).at) {
         visit_not_found(visit, "certificate");
         return;
     }
     if (!visit_owns(visit, order->account) || !visit_reads(visit)) return;
     if (visit_scripted(visit, REQUEST_CERTIFICATE)) return;
-    struct str intermediate = issuer_intermediate_pem(visit->ca->options.issuer);
+    struct str leaf = certificate_pem(visit->turn->arena, order->certificate->der);
+    struct str above = issuer_chain_pem(visit->ca->options.issuer, i);
+    link_alternates(visit, order, i);
     visit->answer.status = 200;
     visit->answer.media = "application/pem-certificate-chain";
-    visit->answer.body = str_fmt(visit->turn->arena, "%.*s%.*s", STR_ARGS(order->leaf), STR_ARGS(intermediate));
+    visit->answer.body = str_fmt(visit->turn->arena, "%.*s%.*s", STR_ARGS(leaf), STR_ARGS(above));
 }

@@ -28,7 +28,7 @@ struct ca {
 };
 
 /* --- ca_reply.c: what is said --- */
-enum { ANSWER_MAX_HEADERS = 6 };
+enum { ANSWER_MAX_HEADERS = 12 }; /* each alternate chain has one */
 struct ca_answer {
     int status;
     const char *media; /* Content-Type; NULL: no body */
@@ -78,7 +78,7 @@ struct visit {
     struct str rest;        /* what the path says after it */
     struct jws jws;
     struct ca_account *account; /* whose key signed; NULL: nobody, or a new key */
-    struct key *key;            /* newAccount: the key in the JWS; whoever takes it clears this */
+    struct key *key;            /* newAccount, revokeCert: the key in the JWS; whoever takes it clears this */
     const struct reply *script;
     struct ca_answer answer;
     bool held; /* no reply now */
@@ -122,6 +122,15 @@ void order_fail(struct ca *ca, struct turn *turn, struct ca_order *order, enum l
 void cert_finalize(struct visit *visit);
 void cert_post(struct visit *visit);
 void cert_issue_due(struct ca *ca, struct turn *turn);
+
+/* --- ca_revoke.c --- */
+void revoke_post(struct visit *visit);
+
+/* --- ca_status.c --- */
+void ocsp_post(struct visit *visit);
+void ocsp_get(struct visit *visit);
+void crl_get(struct visit *visit);
+void issuer_get(struct visit *visit);
 
 /* --- ca_authz.c --- */
 struct str authz_url(const struct ca *ca, struct arena *arena, const struct ca_authz *authz);

@@ -1,6 +1,6 @@
 #include "actor/ca_store.h"
 
-#include "acme/jwk.h"
+#include "acme/x509.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -242,6 +242,40 @@ void ca_order_link(struct ca_order *order, size_t i, struct ca_authz *authz)
     authz->orders = &order->links[i];
 }
 
+/* --- certificates --- */
+struct ca_certificate *ca_certificate_new(struct ca_store *store, struct ca_order *order, struct str der)
+{
+    struct certificate_id id;
+    struct str kept = str_copy(&store->arena, der);
+    if (certificate_read(kept, &id)) return NULL;
+    struct ca_certificate *certificate = ARENA_NEW(&store->arena, struct ca_certificate);
+    certificate->order = order;
+    certificate->der = kept;
+    certificate->serial = id.serial;
+    certificate->spki = id.spki;
+    ca_table_add(&store->by_serial, &certificate->by_serial, ca_hash(0, id.serial));
+    return certificate;
+}
+
+struct ca_certificate *ca_certificate_by_serial(const struct ca_store *store, struct str serial)
+{
+    uint64_t hash = ca_hash(0, serial);
+    struct ca_node *node = NULL;
+    while ((node = ca_table_find(&store->by_serial, hash, node))) {
+        struct ca_certificate *certificate = (struct ca_certificate *)node; /* by_serial is its first member */
+        if (str_eq(certificate->serial, serial)) return certificate;
+    }
+    return NULL;
+}
+
+void ca_certificate_revoke(struct ca_store *store, struct ca_certificate *certificate, int reason, int64_t now_ms)
+{
+    assert(!certificate->revoked_ms);
+    certificate->revoked_ms = now_ms;
+    certificate->reason = reason;
+    list_add(&store->revoked, certificate);
+}
+
 /* --- authorizations --- */
 struct ca_authz *ca_authz_new(struct ca_store *store, struct ca_account *account, struct str name, bool wildcard,
                               size_t n_challenges)
@@ -360,7 +394,9 @@ void ca_store_done(struct ca_store *store)
     free(store->accounts.at);
     free(store->orders.at);
     free(store->authzs.at);
+    free(store->revoked.at);
     free(store->by_key.buckets);
+    free(store->by_serial.buckets);
     free(store->reusable.buckets);
     free(store->probes.buckets);
     free(store->nonces.spent);

@@ -1,6 +1,6 @@
 /* What the CA remembers. Objects are numbered from 1 and found by number in O(1); accounts also by their key, valid
- * authorizations also by (account, name), validation queries under way by their flow. Nothing is ever taken out but
- * nonces, queries and failures. */
+ * authorizations also by (account, name), certificates by their serial, validation queries under way by their flow.
+ * Nothing is ever taken out but nonces, queries and failures. */
 #ifndef ACTOR_CA_STORE_H
 #define ACTOR_CA_STORE_H
 
@@ -59,6 +59,17 @@ struct ca_account {
     struct ca_order *newest; /* of its orders */
 };
 
+/* What came of an order. Made by finalize, shown once the order is valid. */
+struct ca_certificate {
+    struct ca_node by_serial;
+    struct ca_order *order;
+    struct str der, serial; /* of the leaf; as old as the CA */
+    struct str spki;        /* its key, inside of der */
+    int64_t not_before_ms, not_after_ms;
+    int64_t revoked_ms; /* 0: it is not */
+    int reason;         /* of the revocation: RFC 5280 section 5.3.1 */
+};
+
 struct ca_authz;
 /* An order's place for one authorization, in the list of that authorization's orders. */
 struct ca_link {
@@ -75,7 +86,7 @@ struct ca_order {
     int64_t not_before_ms, not_after_ms; /* as asked for; 0 = not */
     int64_t issue_ms;                    /* when a slow issuance ends; ACTOR_IDLE: none under way */
     struct ca_failure *error;
-    struct str leaf; /* PEM; made by finalize, shown when the order is valid */
+    struct ca_certificate *certificate; /* NULL: not finalized */
     uint32_t n_links;
     uint32_t n_waiting; /* authorizations that have not been valid yet */
     struct ca_link links[];
@@ -141,7 +152,8 @@ struct ca_list {
 struct ca_store {
     struct arena arena; /* objects, names, certificates: as old as the CA */
     struct ca_list accounts, orders, authzs;
-    struct ca_table by_key, reusable, probes;
+    struct ca_list revoked; /* certificates, in the order of their revocation */
+    struct ca_table by_key, by_serial, reusable, probes;
     struct ca_nonces nonces;
 };
 void ca_store_done(struct ca_store *store);
@@ -156,10 +168,15 @@ struct ca_order *ca_order_at(const struct ca_store *store, int64_t id);
 /* Puts the authorization into place i of a new order. */
 void ca_order_link(struct ca_order *order, size_t i, struct ca_authz *authz);
 
+/* Of a new leaf; its DER is copied. NULL: it is none. */
+struct ca_certificate *ca_certificate_new(struct ca_store *store, struct ca_order *order, struct str der);
+struct ca_certificate *ca_certificate_by_serial(const struct ca_store *store, struct str serial);
+void ca_certificate_revoke(struct ca_store *store, struct ca_certificate *certificate, int reason, int64_t now_ms);
+
 struct ca_authz *ca_authz_new(struct ca_store *store, struct ca_account *account, struct str name, bool wildcard,
                               size_t n_challenges);
 struct ca_authz *ca_authz_at(const struct ca_store *store, int64_t id);
-/* A valid authorization offers itself to later orders, until it is taken back. */
+/* A valid authorization can be found by its name, until it is taken back: for later orders, and for revocations. */
 void ca_authz_offer(struct ca_store *store, struct ca_authz *authz);
 void ca_authz_withdraw(struct ca_store *store, struct ca_authz *authz);
 struct ca_authz *ca_authz_reusable(const struct ca_store *store, const struct ca_account *account, struct str name,

@@ -1,8 +1,8 @@
 #include "plan/profile.h"
 #include "acme/problem.h"
 #include "base/when.h"
-#include "plan/desk.h"
 #include "plan/embedded.h"
+#include "plan/profile_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -155,15 +155,16 @@ static const struct {
     int64_t min_ms, max_ms;
     bool none; /* the word "none" stands for 0 */
 } durations[] = {
-    {"client_retry_every",   AT(client_retry_every_ms),   0,     DAY_MS,        true },
-    {"query_delay",          AT(query_delay_ms),          0,     DAY_MS,        false},
-    {"query_timeout",        AT(query_limit_ms),          100,   DAY_MS,        false},
-    {"retry_after_authz",    AT(retry_after_authz_ms),    0,     400 * DAY_MS,  true },
-    {"retry_after_order",    AT(retry_after_order_ms),    0,     400 * DAY_MS,  true },
-    {"issue_delay",          AT(issue_delay_ms),          0,     30 * DAY_MS,   false},
-    {"authz_lifetime",       AT(authz_lifetime_ms),       1000,  4000 * DAY_MS, false},
-    {"order_lifetime",       AT(order_lifetime_ms),       1000,  4000 * DAY_MS, false},
-    {"certificate_lifetime", AT(certificate_lifetime_ms), 60000, 4000 * DAY_MS, false},
+    {"client_retry_every",   AT(client_retry_every_ms),         0,     DAY_MS,        true },
+    {"query_delay",          AT(query_delay_ms),                0,     DAY_MS,        false},
+    {"query_timeout",        AT(query_limit_ms),                100,   DAY_MS,        false},
+    {"retry_after_authz",    AT(retry_after_authz_ms),          0,     400 * DAY_MS,  true },
+    {"retry_after_order",    AT(retry_after_order_ms),          0,     400 * DAY_MS,  true },
+    {"issue_delay",          AT(issue_delay_ms),                0,     30 * DAY_MS,   false},
+    {"authz_lifetime",       AT(authz_lifetime_ms),             1000,  4000 * DAY_MS, false},
+    {"order_lifetime",       AT(order_lifetime_ms),             1000,  4000 * DAY_MS, false},
+    {"certificate_lifetime", AT(certificate_lifetime_ms),       60000, 4000 * DAY_MS, false},
+    {"ocsp_lifetime",        AT(certificates.ocsp_lifetime_ms), 60000, 4000 * DAY_MS, false},
 };
 
 static const char *const retry_on_words[] = {"any", "transient"};
@@ -206,6 +207,10 @@ static const char *const keys[] = {
     "order_lifetime",
     "certificate_lifetime",
     "terms_required",
+    "alternate_chains",
+    "chain_length",
+    "revocation_reasons",
+    "ocsp_lifetime",
     "failed_challenge",
     "transitions",
     "outcomes",
@@ -398,6 +403,7 @@ static void read_members(const struct desk *desk, struct node node, struct profi
     if ((member = node_member(desk, node, "max_body")).value && node_int(desk, member, 1, 65535, &number))
         profile->max_body = (size_t)number;
     if ((member = node_member(desk, node, "trims")).value) node_any_text(desk, member, "a text", 16, &profile->trims);
+    certificate_rules_read(desk, node, &profile->certificates);
     if ((member = node_member(desk, node, "failed_challenge")).value)
         read_failed_challenge(desk, member, &profile->law);
     if ((member = node_member(desk, node, "transitions")).value) read_transitions(desk, member, &profile->law);

@@ -6,6 +6,7 @@
 
 #include "acme/challenge.h"
 #include "acme/lifecycle.h"
+#include "acme/x509.h"
 #include "plan/paper.h"
 
 /* The profile that is meant when none is named, and the base of those that name none. */
@@ -47,6 +48,14 @@ enum client_retry {
     CLIENT_RETRY_IGNORED, /* 200, no effect */
     CLIENT_RETRY_REFUSED  /* malformed */
 };
+/* What this CA makes of certificates: plan/profile_certs.c. */
+enum { REASON_COUNT = 11 }; /* codes of RFC 5280 section 5.3.1 */
+struct certificate_rules {
+    int alternate_chains;        /* roots besides the first that certify the same intermediate */
+    int chain_length;            /* intermediates */
+    int64_t ocsp_lifetime_ms;    /* of an OCSP answer and of a CRL */
+    unsigned revocation_reasons; /* a bit for each code that a client may give */
+};
 /* "failed_challenge" is shorthand for two rows of the law: "kills authz" (the RFC's), "stays in authz" (until the last
  * one has failed), "leaves authz pending" (even then). */
 
@@ -80,10 +89,13 @@ struct profile {
     bool reuses_authz; /* a valid authorization serves later orders */
     int64_t authz_lifetime_ms, order_lifetime_ms, certificate_lifetime_ms;
     bool terms_required;
+    struct certificate_rules certificates;
     struct outcome outcomes[PROFILE_MAX_OUTCOMES];
     size_t n_outcomes;
 };
 
+/* The roots and intermediates that this CA has. */
+struct issuer_shape profile_issuer_shape(const struct profile *profile);
 /* The row for a failure word; falls back to "any"; never NULL. */
 const struct outcome *profile_outcome(const struct profile *profile, struct str failure);
 /* Does the server itself repeat the query after this failure (while its schedule lasts)? False too when there is no

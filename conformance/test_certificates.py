@@ -1,0 +1,393 @@
+"""What becomes of certificates: revocation, their status, alternate chains, addresses, renewal information and profiles, over
+HTTPS, by clients that share no code with the program."""
+
+import base64
+import contextlib
+import datetime
+import json
+import re
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import pytest
+import serving
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import AuthorityInformationAccessOID
+from serving import GONE, Client, EcKey, b64, csr_der, p256
+
+DER = serialization.Encoding.DER
+NAMES = ["a.example.test", "*.b.example.test"]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with serving.serving(tmp_path_factory.mktemp("serve"), "--always-valid") as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    """One whose account exists."""
+    client = Client(server)
+    client.register().ok(201)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def stranger(server):
+    """Another one."""
+    client = Client(server)
+    client.register().ok(201)
+    yield client
+    client.close()
+
+
+def prove_all(order):
+    """The server validates nothing: any challenge will do."""
+    for i in range(len(order.authz_urls)):
+        authz = order.authz(i)
+        if authz["status"] == "pending":
+            order.client.post(authz["challenges"][0]["url"], {}).ok()
+    order.poll("ready")
+    return order
+
+
+def obtain(client, names=NAMES, key=None):
+    """The leaf, the chain above it, and its key."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    order = prove_all(client.order(*names))
+    order.finalize(csr_der(names, key)).ok()
+    leaf, *above = order.download()
+    return leaf, above, key
+
+
+# --- revocation: RFC 8555 section 7.6 ---
+
+
+def revocation(leaf, **members):
+    return {"certificate": b64(leaf.public_bytes(DER)), **members}
+
+
+def revoke(client, leaf, **members):
+    return client.post(client.directory["revokeCert"], revocation(leaf, **members))
+
+
+def revoke_with_key(client, leaf, key, **members):
+    """Signed by that key, which the request carries."""
+    key = EcKey(key)
+    return client.post(client.directory["revokeCert"], revocation(leaf, **members), sign=key.sign, kid=GONE, jwk=key.jwk())
+
+
+def is_revoked(reply):
+    assert reply.ok().body == b"", reply
+    return True
+
+
+@pytest.mark.parametrize("reason", [None, 0, 1, 3, 4, 5, 9, 10])
+def test_the_owner_revokes(client, reason):
+    leaf, _, _ = obtain(client)
+    assert is_revoked(revoke(client, leaf, **({} if reason is None else {"reason": reason})))
+    revoke(client, leaf).refused(400, "alreadyRevoked")
+
+
+def test_the_certificates_key_revokes(client, server):
+    leaf, _, key = obtain(client)
+    revoke_with_key(client, leaf, p256().private).refused(403, "unauthorized")
+    revoke_with_key(client, leaf, client.key.private).refused(403, "unauthorized")
+    without_account = Client(server)
+    assert is_revoked(revoke_with_key(without_account, leaf, key, reason=1))
+    revoke_with_key(without_account, leaf, key).refused(400, "alreadyRevoked")
+    without_account.close()
+
+
+def test_a_key_that_did_not_sign(client):
+    leaf, _, key = obtain(client)
+    key = EcKey(key)
+    body = revocation(leaf)
+    client.post(client.directory["revokeCert"], body, sign=p256().sign, kid=GONE, jwk=key.jwk()).refused(400, "malformed")
+    assert is_revoked(revoke(client, leaf))
+
+
+def test_another_account_that_controls_all_names(client, stranger):
+    leaf, _, _ = obtain(client)
+    revoke(stranger, leaf).refused(403, "unauthorized")
+    prove_all(stranger.order(NAMES[0]))
+    revoke(stranger, leaf).refused(403, "unauthorized")
+    prove_all(stranger.order("b.example.test"))  # which is not *.b.example.test
+    revoke(stranger, leaf).refused(403, "unauthorized")
+    prove_all(stranger.order(NAMES[1]))
+    assert is_revoked(revoke(stranger, leaf))
+
+
+@pytest.mark.parametrize("reason", [2, 6, 7, 8, 11, 1000000])
+def test_bad_reasons(client, reason):
+    leaf, _, _ = obtain(client)
+    revoke(client, leaf, reason=reason).refused(400, "badRevocationReason")
+    assert is_revoked(revoke(client, leaf))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"{}", b"[]", {"certificate": 1}, {"certificate": ""}, {"certificate": "a=="}, {"certificate": b64(b"x"), "reason": "0"}],
+)
+def test_malformed_revocations(client, payload):
+    client.post(client.directory["revokeCert"], payload).refused(400, "malformed")
+
+
+def test_certificates_of_others(client, server):
+    leaf, above, _ = obtain(client)
+    revoke(client, above[0]).refused(404, "malformed")
+    der = bytearray(leaf.public_bytes(DER))
+    der[-1] ^= 1  # the signature: same serial, another certificate
+    client.post(client.directory["revokeCert"], {"certificate": b64(bytes(der))}).refused(404, "malformed")
+    client.post(client.directory["revokeCert"], {"certificate": b64(b"no certificate")}).refused(404, "malformed")
+
+
+def test_reasons_are_the_profiles(tmp_path):
+    with serving.serving(tmp_path, "--profile", "boulder", "--speed", "100", "--always-valid") as server:
+        client = Client(server)
+        client.register().ok(201)
+        leaf, _, _ = obtain(client)
+        assert "0, 1, 4, 5" in revoke(client, leaf, reason=3).refused(400, "badRevocationReason")["detail"]
+        assert is_revoked(revoke(client, leaf, reason=5))
+        client.close()
+
+
+def test_revocation_needs_a_post(client):
+    client.request("GET", client.directory["revokeCert"]).refused(405, "malformed")
+
+
+# --- status: RFC 6960, RFC 5280 section 5 ---
+
+
+@pytest.fixture(scope="module")
+def public(tmp_path_factory):
+    """A server with a port for relying parties."""
+    with serving.serving(tmp_path_factory.mktemp("status"), "--always-valid", "--status-port", 0) as server:
+        yield server
+
+
+@pytest.fixture
+def holder(public):
+    client = Client(public)
+    client.register().ok(201)
+    yield client
+    client.close()
+
+
+def fetch(url, body=None, media=None):
+    """Over plain HTTP: status, Content-Type, body."""
+    request = urllib.request.Request(url, body, {"Content-Type": media} if media else {})
+    try:
+        with urllib.request.urlopen(request, timeout=serving.PATIENCE_S) as reply:
+            return reply.status, reply.headers["Content-Type"], reply.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers["Content-Type"], error.read()
+
+
+def ask_status(public, leaf, above, algorithm=None):
+    """By POST and by GET, which say the same."""
+    builder = ocsp.OCSPRequestBuilder().add_certificate(leaf, above[0], algorithm or hashes.SHA1())
+    der = builder.build().public_bytes(DER)
+    by_get = f"{public.status_url}/ocsp/{urllib.parse.quote(base64.b64encode(der), safe='')}"
+    answers = []
+    for status, media, body in (fetch(f"{public.status_url}/ocsp", der, "application/ocsp-request"), fetch(by_get)):
+        assert (status, media) == (200, "application/ocsp-response")
+        answers.append(ocsp.load_der_ocsp_response(body))
+    assert answers[0].certificate_status == answers[1].certificate_status
+    return answers[0]
+
+
+def crl_of(public):
+    status, media, body = fetch(f"{public.status_url}/crl")
+    assert (status, media) == (200, "application/pkix-crl")
+    return x509.load_der_x509_crl(body)
+
+
+def openssl(*arguments):
+    run = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True, timeout=serving.PATIENCE_S)
+    return run.returncode, run.stdout + run.stderr
+
+
+def write_pems(folder, leaf, above):
+    for name, certificate in (("leaf", leaf), ("issuer", above[0])):
+        (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def openssl_ocsp(public, folder, leaf, above, *more):
+    write_pems(folder, leaf, above)
+    where = ("-url", f"{public.status_url}/ocsp", "-CAfile", public.trust)
+    return openssl("ocsp", *more, "-issuer", folder / "issuer.pem", "-cert", folder / "leaf.pem", *where)
+
+
+def test_leaves_say_where_their_status_is(public, holder, client):
+    leaf, above, _ = obtain(holder)
+    access = leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    urls = {one.access_method: one.access_location.value for one in access}
+    assert urls[AuthorityInformationAccessOID.OCSP] == f"{public.status_url}/ocsp"
+    status, media, issuer = fetch(urls[AuthorityInformationAccessOID.CA_ISSUERS])
+    assert (status, media) == (200, "application/pkix-cert")
+    assert x509.load_der_x509_certificate(issuer) == above[0]
+    points = leaf.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    assert points[0].full_name[0].value == f"{public.status_url}/crl"
+    without, _, _ = obtain(client)  # from a server that has no such port
+    with pytest.raises(x509.ExtensionNotFound):
+        without.extensions.get_extension_for_class(x509.AuthorityInformationAccess)
+
+
+@pytest.mark.parametrize("algorithm", [hashes.SHA1(), hashes.SHA256()], ids=lambda h: h.name)
+def test_status_good_and_revoked(public, holder, algorithm):
+    leaf, above, _ = obtain(holder)
+    answer = ask_status(public, leaf, above, algorithm)
+    assert answer.certificate_status == ocsp.OCSPCertStatus.GOOD
+    assert answer.serial_number == leaf.serial_number
+    assert answer.next_update - answer.this_update == datetime.timedelta(days=7)
+    before = crl_of(public)
+    assert before.get_revoked_certificate_by_serial_number(leaf.serial_number) is None
+    revoke(holder, leaf, reason=1).ok()
+    answer = ask_status(public, leaf, above, algorithm)
+    assert answer.certificate_status == ocsp.OCSPCertStatus.REVOKED
+    assert answer.revocation_reason == x509.ReasonFlags.key_compromise
+    above[0].public_key().verify(answer.signature, answer.tbs_response_bytes, ec.ECDSA(answer.signature_hash_algorithm))
+    after = crl_of(public)
+    assert after.is_signature_valid(above[0].public_key()) and after.issuer == leaf.issuer
+    entry = after.get_revoked_certificate_by_serial_number(leaf.serial_number)
+    assert entry.extensions.get_extension_for_class(x509.CRLReason).value.reason == x509.ReasonFlags.key_compromise
+    assert entry.revocation_date == answer.revocation_time
+
+
+def test_status_of_what_is_not_ours(public, holder, client):
+    foreign, foreign_issuer, _ = obtain(client)
+    _, above, _ = obtain(holder)
+    assert ask_status(public, foreign, foreign_issuer).certificate_status == ocsp.OCSPCertStatus.UNKNOWN
+    assert ask_status(public, foreign, above).certificate_status == ocsp.OCSPCertStatus.UNKNOWN
+
+
+@pytest.mark.parametrize("body", [b"", b"x", b"\x30\x00", b"\x30\x84\xff\xff\xff\xff", b"\x30" * 70000])
+def test_what_is_no_ocsp_request(public, body):
+    status, media, answer = fetch(f"{public.status_url}/ocsp", body, "application/ocsp-request")
+    assert (status, media) == (200, "application/ocsp-response")
+    assert ocsp.load_der_ocsp_response(answer).response_status == ocsp.OCSPResponseStatus.MALFORMED_REQUEST
+
+
+@pytest.mark.parametrize("path", ["", "%", "%4", "MA", "////", "a" * 3000])
+def test_what_is_no_ocsp_path(public, path):
+    status, _, answer = fetch(f"{public.status_url}/ocsp/{path}")
+    assert status == 200
+    assert ocsp.load_der_ocsp_response(answer).response_status == ocsp.OCSPResponseStatus.MALFORMED_REQUEST
+
+
+def test_openssl_believes_it(public, holder, tmp_path):
+    leaf, above, _ = obtain(holder)
+    code, said = openssl_ocsp(public, tmp_path, leaf, above)
+    assert code == 0 and "Response verify OK" in said and "leaf.pem: good" in said, said
+    revoke(holder, leaf, reason=4).ok()
+    code, said = openssl_ocsp(public, tmp_path, leaf, above, "-sha256", "-no_nonce")
+    assert code == 0 and "Response verify OK" in said, said
+    assert "leaf.pem: revoked" in said and "Reason: superseded" in said, said
+
+
+def test_openssl_believes_the_crl(public, holder, tmp_path):
+    leaf, above, _ = obtain(holder)
+    write_pems(tmp_path, leaf, above)
+    (tmp_path / "crl.der").write_bytes(fetch(f"{public.status_url}/crl")[2])
+    code, said = openssl("crl", "-inform", "DER", "-in", tmp_path / "crl.der", "-CAfile", tmp_path / "issuer.pem", "-noout")
+    assert code == 0 and "verify OK" in said, said
+
+    def check():
+        pem = crl_of(public).public_bytes(serialization.Encoding.PEM)
+        (tmp_path / "crl.pem").write_bytes(pem)
+        files = ("-CAfile", public.trust, "-untrusted", tmp_path / "issuer.pem", "-CRLfile", tmp_path / "crl.pem")
+        return openssl("verify", "-no-CApath", "-no-CAstore", "-crl_check", *files, tmp_path / "leaf.pem")
+
+    code, said = check()
+    assert code == 0, said
+    revoke(holder, leaf).ok()
+    code, said = check()
+    assert code != 0 and "certificate revoked" in said, said
+
+
+def test_plain_http_is_for_status_only(public, holder):
+    for path in ("dir", "nonce-plz", "terms", "new-account"):
+        assert fetch(f"{public.status_url}/{path}")[0] == 404
+    assert fetch(f"{public.status_url}/crl", b"x")[0] == 405
+    assert holder.request("GET", f"{public.base}/crl").ok().body  # and over HTTPS too
+    assert fetch(f"{public.status_url}/ocsp")[0] == 405
+
+
+# --- chains: RFC 8555 section 7.4.2 ---
+
+
+@contextlib.contextmanager
+def serving_profile(folder, *options, **members):
+    """A server whose profile differs in these members from the default."""
+    profiles = folder / "profiles"
+    profiles.mkdir()
+    (profiles / "mine.json").write_text(json.dumps({"title": "mine", **members}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACMEDRILL_PROFILES", str(profiles))
+        with serving.serving(folder, "--always-valid", "--profile", "mine", *options) as server:
+            yield server
+
+
+@contextlib.contextmanager
+def registered(server):
+    client = Client(server)
+    client.register().ok(201)
+    yield client
+    client.close()
+
+
+def alternates(reply):
+    return re.findall('<([^>]*)>;rel="alternate"', ", ".join(reply.headers.get_all("Link")))
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_alternate_chains(length, tmp_path):
+    with serving_profile(tmp_path, alternate_chains=2, chain_length=length) as server, registered(server) as client:
+        roots = serving.certificates(server.trust.read_bytes())
+        assert len(roots) == 3
+        order = prove_all(client.order(*NAMES))
+        order.finalize(csr_der(NAMES)).ok()
+        url = order.poll("valid")["certificate"]
+        links = alternates(client.post(url).ok())
+        assert links == [f"{url}/1", f"{url}/2"]
+        assert alternates(client.post(links[0]).ok()) == [url, f"{url}/2"]
+        leaves = set()
+        for i, where in enumerate([url, *links]):
+            reply = client.post(where).ok()
+            assert serving.PEM_CHAIN.fullmatch(reply.body), reply
+            chain = serving.certificates(reply.body)
+            assert len(chain) == length + 1
+            leaves.add(chain[0].public_bytes(DER))
+            for below, above in zip(chain, [*chain[1:], roots[i]]):
+                assert below.issuer == above.subject  # leaf first, and the root is left out
+            for k, root in enumerate(roots):
+                pem = tmp_path / "root.pem"
+                pem.write_bytes(root.public_bytes(serialization.Encoding.PEM))
+                good, said = serving.openssl_verifies(chain, pem, tmp_path)
+                assert good == (k == i), said
+        assert len(leaves) == 1
+        for rest in ("/", "/0", "/3", "/01", "/x", "/1/", "1"):
+            client.post(url + rest).refused(404, "malformed")
+
+
+def test_no_alternate_chains(client):
+    order = prove_all(client.order(*NAMES))
+    order.finalize(csr_der(NAMES)).ok()
+    url = order.poll("valid")["certificate"]
+    assert alternates(client.post(url).ok()) == []
+    client.post(f"{url}/1").refused(404, "malformed")
+
+
+def test_alternate_chains_are_private(tmp_path):
+    with serving_profile(tmp_path, alternate_chains=1) as server, registered(server) as client, registered(server) as other:
+        order = prove_all(client.order(*NAMES))
+        order.finalize(csr_der(NAMES)).ok()
+        other.post(order.poll("valid")["certificate"] + "/1").refused(403, "unauthorized")
