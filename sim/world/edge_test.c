@@ -235,7 +235,7 @@ static void set_up(struct stage *stage, struct set set)
     stage->history.start_ms = clock_real_utc_ms();
     stage->hall = hall_new(&(struct hall_options){.wait = counting_wait,
                                                   .start_ms = stage->history.start_ms,
-                                                  .limit_ms = set.limit_ms ? set.limit_ms : 20000,
+                                                  .limit_ms = set.limit_ms ? set.limit_ms : 100000,
                                                   .history = &stage->history});
     stage->server.actor = (struct actor){.name = "server", .step = server_step};
     stage->client.actor =
@@ -266,7 +266,7 @@ static void set_up(struct stage *stage, struct set set)
     struct edge *fetch =
         edge_fetch_new(&(struct edge_fetch_options){.trust_file = set.tls && !set.distrust ? stage->trust : NULL,
                                                     .connect_to = set.connect_to ? connect_to : NULL,
-                                                    .limit_ms = set.fetch_limit_ms ? set.fetch_limit_ms : 10000,
+                                                    .limit_ms = set.fetch_limit_ms ? set.fetch_limit_ms : 60000,
                                                     .max_body = 1 << 20});
     stage->client.fetch = hall_seat_edge(stage->hall, fetch, "outside");
 }
