@@ -50,6 +50,7 @@ static const struct route routes[] = {
     {"/terms",        "",          terms_get,      SIGNER_NOBODY,  false, true },
     {"/new-account",  "",          account_create, SIGNER_NEW_KEY, false, false},
     {"/new-order",    "",          order_create,   SIGNER_ACCOUNT, false, false},
+    {"/key-change",   "",          key_change,     SIGNER_ACCOUNT, false, false},
     {"/account/",     "",          account_post,   SIGNER_ACCOUNT, true,  false},
     {"/account/",     "/orders",   account_orders, SIGNER_ACCOUNT, true,  false},
     {"/order/",       "",          order_post,     SIGNER_ACCOUNT, true,  false},
@@ -369,6 +370,7 @@ struct actor *ca_new(const struct ca_options *options)
         .new_nonce = ca_url(ca, &ca->arena, "/nonce-plz"),
         .new_account = ca_url(ca, &ca->arena, "/new-account"),
         .new_order = ca_url(ca, &ca->arena, "/new-order"),
+        .key_change = ca_url(ca, &ca->arena, "/key-change"),
         .terms = ca->profile->terms_required ? ca_url(ca, &ca->arena, "/terms") : (struct str){0},
     };
     ca->directory = directory_write(&ca->arena, &doc);

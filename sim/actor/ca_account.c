@@ -8,7 +8,7 @@ struct str account_url(const struct ca *ca, struct arena *arena, const struct ca
     return ca_url(ca, arena, "/account/%u", (unsigned)account->id);
 }
 
-static void account_answer(struct visit *visit, const struct ca_account *account, int status)
+void account_answer(struct visit *visit, const struct ca_account *account, int status)
 {
     struct arena *arena = visit->turn->arena;
     struct str url = account_url(visit->ca, arena, account);
@@ -16,6 +16,7 @@ static void account_answer(struct visit *visit, const struct ca_account *account
         .status = str_c(status_text(account->subject.status)),
         .terms_agreed = account->terms_agreed,
         .orders = str_fmt(arena, "%.*s/orders", STR_ARGS(url)),
+        .binding = account->binding,
     };
     for (; doc.n_contacts < account->n_contacts; doc.n_contacts++)
         doc.contacts[doc.n_contacts] = account->contacts[doc.n_contacts];

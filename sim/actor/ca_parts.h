@@ -77,7 +77,7 @@ struct visit {
     struct str rest;        /* what the path says after it */
     struct jws jws;
     struct ca_account *account; /* whose key signed; NULL: nobody, or a new key */
-    struct key *key;            /* newAccount: the key in the JWS; whoever takes it clears this */
+    struct key *key;            /* a new one, of newAccount or keyChange; whoever takes it clears this */
     const struct reply *script;
     struct ca_answer answer;
     bool held; /* no reply now */
@@ -101,6 +101,10 @@ struct str account_url(const struct ca *ca, struct arena *arena, const struct ca
 void account_create(struct visit *visit);
 void account_post(struct visit *visit);
 void account_orders(struct visit *visit);
+void account_answer(struct visit *visit, const struct ca_account *account, int status);
+
+/* --- ca_key.c --- */
+void key_change(struct visit *visit);
 
 /* --- ca_order.c --- */
 struct str order_url(const struct ca *ca, struct arena *arena, const struct ca_order *order);

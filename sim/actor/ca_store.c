@@ -200,6 +200,19 @@ struct ca_account *ca_account_by_thumbprint(const struct ca_store *store, struct
     return NULL;
 }
 
+void ca_account_rekey(struct ca_store *store, struct ca_account *account, struct key *key)
+{
+    struct arena scratch = {0};
+    struct str thumbprint = key_thumbprint(key, &scratch);
+    assert(thumbprint.n == account->thumbprint.n);
+    ca_table_remove(&store->by_key, &account->by_key);
+    key_free(account->key);
+    account->key = key;
+    memcpy((char *)account->thumbprint.at, thumbprint.at, thumbprint.n);
+    arena_done(&scratch);
+    ca_table_add(&store->by_key, &account->by_key, ca_hash(0, account->thumbprint));
+}
+
 void ca_account_contacts(struct ca_account *account, const struct str *contacts, size_t n)
 {
     free(account->contacts);

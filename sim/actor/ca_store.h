@@ -54,6 +54,8 @@ struct ca_account {
     bool terms_agreed;
     struct key *key;
     struct str thumbprint; /* the key's, lives with the account */
+    struct str binding;    /* externalAccountBinding as it was verified; empty: none */
+    struct str terms;      /* those it agreed to: a text of the CA's; .at NULL: none */
     struct str *contacts;  /* one block with its texts */
     size_t n_contacts;
     struct ca_order *newest; /* of its orders */
@@ -150,6 +152,8 @@ void ca_store_done(struct ca_store *store);
 struct ca_account *ca_account_new(struct ca_store *store, struct key *key); /* takes the key */
 struct ca_account *ca_account_at(const struct ca_store *store, int64_t id); /* NULL: no such number */
 struct ca_account *ca_account_by_thumbprint(const struct ca_store *store, struct str thumbprint);
+/* Takes the new key, which no account has, and lets the old one go. */
+void ca_account_rekey(struct ca_store *store, struct ca_account *account, struct key *key);
 void ca_account_contacts(struct ca_account *account, const struct str *contacts, size_t n);
 
 struct ca_order *ca_order_new(struct ca_store *store, struct ca_account *account, size_t n_links);
