@@ -27,13 +27,6 @@ static void nonce_get(struct visit *visit)
     answer_header(&visit->answer, "Cache-Control", STR("no-store"));
 }
 
-static void terms_get(struct visit *visit)
-{
-    visit->answer.status = 200;
-    visit->answer.media = "text/plain";
-    visit->answer.body = STR("Certificates from this authority are for rehearsals only.\n");
-}
-
 /* --- routes --- */
 enum signer { SIGNER_NOBODY, SIGNER_NEW_KEY, SIGNER_ACCOUNT };
 struct route {
@@ -47,9 +40,11 @@ struct route {
 static const struct route routes[] = {
     {"/dir",          "",          directory_get,  SIGNER_ACCOUNT, false, true },
     {"/nonce-plz",    "",          nonce_get,      SIGNER_ACCOUNT, false, true },
-    {"/terms",        "",          terms_get,      SIGNER_NOBODY,  false, true },
+    {"/terms",        NULL,        terms_get,      SIGNER_NOBODY,  false, true },
+    {"/rate-limits",  "",          limits_get,     SIGNER_NOBODY,  false, true },
     {"/new-account",  "",          account_create, SIGNER_NEW_KEY, false, false},
     {"/new-order",    "",          order_create,   SIGNER_ACCOUNT, false, false},
+    {"/new-authz",    "",          authz_new,      SIGNER_ACCOUNT, false, false},
     {"/key-change",   "",          key_change,     SIGNER_ACCOUNT, false, false},
     {"/account/",     "",          account_post,   SIGNER_ACCOUNT, true,  false},
     {"/account/",     "/orders",   account_orders, SIGNER_ACCOUNT, true,  false},
@@ -337,6 +332,7 @@ static void ca_free(struct actor *actor)
     ca_store_done(&ca->store);
     heap_done(&ca->queries);
     heap_done(&ca->issues);
+    free(ca->limits.buckets);
     arena_done(&ca->arena);
     free(ca);
 }
@@ -344,6 +340,27 @@ static void ca_free(struct actor *actor)
 struct str ca_directory_url(const struct actor *actor)
 {
     return ((const struct ca *)actor)->directory_url;
+}
+
+static void directory_make(struct ca *ca)
+{
+    struct directory_doc doc = {
+        .new_nonce = ca_url(ca, &ca->arena, "/nonce-plz"),
+        .new_account = ca_url(ca, &ca->arena, "/new-account"),
+        .new_order = ca_url(ca, &ca->arena, "/new-order"),
+        .new_authz = ca->profile->pre_authorization ? ca_url(ca, &ca->arena, "/new-authz") : (struct str){0},
+        .key_change = ca_url(ca, &ca->arena, "/key-change"),
+        .terms = ca->profile->terms_required ? terms_url(ca, &ca->arena) : (struct str){0},
+        .external_account_required = ca->profile->external_account_required,
+    };
+    ca->directory = directory_write(&ca->arena, &doc);
+}
+
+void ca_set_terms(struct actor *actor, struct str path)
+{
+    struct ca *ca = (struct ca *)actor;
+    ca->terms = str_copy(&ca->arena, path);
+    directory_make(ca);
 }
 
 struct actor *ca_new(const struct ca_options *options)
@@ -366,14 +383,8 @@ struct actor *ca_new(const struct ca_options *options)
     struct url url;
     if (!url_parse(ca->base_url, &url) && !str_is(url.path, "/")) ca->base_path = url.path;
     ca->directory_url = ca_url(ca, &ca->arena, "/dir");
-    struct directory_doc doc = {
-        .new_nonce = ca_url(ca, &ca->arena, "/nonce-plz"),
-        .new_account = ca_url(ca, &ca->arena, "/new-account"),
-        .new_order = ca_url(ca, &ca->arena, "/new-order"),
-        .key_change = ca_url(ca, &ca->arena, "/key-change"),
-        .terms = ca->profile->terms_required ? ca_url(ca, &ca->arena, "/terms") : (struct str){0},
-    };
-    ca->directory = directory_write(&ca->arena, &doc);
+    ca->terms = str_copy(&ca->arena, ca->profile->terms);
+    directory_make(ca);
 
     const struct scenario *scenario = options->scenario;
     if (scenario && scenario->n_challenges) {

@@ -17,6 +17,9 @@ struct ca_options {
     int64_t speed; /* 1 = as written; 4 = every wait and Retry-After of ours a quarter, 1 s floor for Retry-After */
 };
 struct actor *ca_new(const struct ca_options *options);
+/* New terms of service: the path of their page (see struct profile), copied. The directory shows them, and who has not
+ * agreed to these is asked to before the next order. */
+void ca_set_terms(struct actor *actor, struct str path);
 /* For the observer of a client under test and for `serve`: the directory's URL. */
 struct str ca_directory_url(const struct actor *actor);
 

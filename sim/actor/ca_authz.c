@@ -45,7 +45,7 @@ static bool shows(const struct ca *ca, enum status authz, const struct ca_challe
     return authz != STATUS_INVALID || !ca->profile->invalid_authz_shows_only_tried || challenge->tried;
 }
 
-static void authz_answer(struct visit *visit, struct ca_authz *authz)
+void authz_answer(struct visit *visit, struct ca_authz *authz)
 {
     const struct ca *ca = visit->ca;
     struct turn *turn = visit->turn;
@@ -132,6 +132,7 @@ void authz_challenge_failed(struct ca *ca, struct turn *turn, struct ca_challeng
 {
     struct ca_authz *authz = challenge->authz;
     enum lifecycle_event event = EV_CHALLENGES_EXHAUSTED;
+    limit_failed(ca, turn, authz);
     for (size_t i = 0; i < authz->n_challenges; i++)
         if (authz->challenges[i].subject.status != STATUS_INVALID) event = EV_CHALLENGE_FAILED;
     if (ca_move(ca, turn, &authz->subject, authz_url(ca, turn->arena, authz), event)) return;

@@ -24,6 +24,8 @@ struct ca {
     struct heap queries; /* of struct ca_challenge; stale when its validation plans another time */
     struct heap issues;  /* of struct ca_order; stale likewise */
     struct ca_cursor cursors[REQUEST_COUNT];
+    struct str terms;       /* path of the present ones */
+    struct ca_table limits; /* of ca_limit.c */
 };
 
 /* --- ca_reply.c: what is said --- */
@@ -103,6 +105,29 @@ void account_post(struct visit *visit);
 void account_orders(struct visit *visit);
 void account_answer(struct visit *visit, const struct ca_account *account, int status);
 
+/* --- ca_terms.c --- */
+struct str terms_url(const struct ca *ca, struct arena *arena);
+void terms_get(struct visit *visit);
+void terms_refuse(struct visit *visit, const char *detail);
+/* True if the account has agreed to the present terms, or need not; else the answer is set. */
+bool terms_accepted(struct visit *visit);
+
+/* --- ca_binding.c --- */
+/* True if the new account may be made with this externalAccountBinding (empty: none); *ret is what the account then
+ * shows of it, empty if it was not verified. Else the answer is set. */
+bool binding_accepted(struct visit *visit, struct str json, struct str *ret);
+
+/* --- ca_limit.c --- */
+/* Each of these is true, and counts the request, if the limits allow it; else the answer is set. Names as in an order.
+ */
+bool limit_account(struct visit *visit);
+bool limit_order(struct visit *visit, const struct str *names, size_t n);
+bool limit_authz(struct visit *visit, struct str name);
+bool limit_certificate(struct visit *visit, const struct ca_order *order);
+/* A challenge of this authorization has become invalid. */
+void limit_failed(struct ca *ca, struct turn *turn, const struct ca_authz *authz);
+void limits_get(struct visit *visit);
+
 /* --- ca_key.c --- */
 void key_change(struct visit *visit);
 
@@ -110,6 +135,7 @@ void key_change(struct visit *visit);
 struct str order_url(const struct ca *ca, struct arena *arena, const struct ca_order *order);
 void order_create(struct visit *visit);
 void order_post(struct visit *visit);
+void authz_new(struct visit *visit); /* newAuthz */
 void order_answer(struct visit *visit, struct ca_order *order, int status);
 /* What its authorizations do to an order. `why` may be NULL. */
 void order_authz_valid(struct ca *ca, struct turn *turn, struct ca_order *order);
@@ -129,6 +155,7 @@ struct ca_authz *authz_create(struct ca *ca, struct turn *turn, struct ca_accoun
 /* The types offered for a name; 0: none. */
 size_t authz_types(const struct ca *ca, bool wildcard, enum challenge_type ret[CHALLENGE_TYPE_COUNT]);
 void authz_post(struct visit *visit);
+void authz_answer(struct visit *visit, struct ca_authz *authz);
 void authz_challenge_valid(struct ca *ca, struct turn *turn, struct ca_authz *authz);
 void authz_challenge_failed(struct ca *ca, struct turn *turn, struct ca_challenge *challenge);
 /* Deactivation and expiry. */

@@ -1,6 +1,6 @@
-/* What the CA remembers. Objects are numbered from 1 and found by number in O(1); accounts also by their key, valid
- * authorizations also by (account, name), validation queries under way by their flow. Nothing is ever taken out but
- * nonces, queries and failures. */
+/* What the CA remembers. Objects are numbered from 1 and found by number in O(1); accounts also by their key, valid and
+ * pre-authorized authorizations also by (account, name), validation queries under way by their flow. Nothing is ever
+ * taken out but nonces, queries and failures. */
 #ifndef ACTOR_CA_STORE_H
 #define ACTOR_CA_STORE_H
 
@@ -164,7 +164,7 @@ void ca_order_link(struct ca_order *order, size_t i, struct ca_authz *authz);
 struct ca_authz *ca_authz_new(struct ca_store *store, struct ca_account *account, struct str name, bool wildcard,
                               size_t n_challenges);
 struct ca_authz *ca_authz_at(const struct ca_store *store, int64_t id);
-/* A valid authorization offers itself to later orders, until it is taken back. */
+/* A valid authorization, or one of newAuthz, offers itself to later orders, until it is taken back. */
 void ca_authz_offer(struct ca_store *store, struct ca_authz *authz);
 void ca_authz_withdraw(struct ca_store *store, struct ca_authz *authz);
 struct ca_authz *ca_authz_reusable(const struct ca_store *store, const struct ca_account *account, struct str name,
