@@ -178,6 +178,17 @@ def test_another_profile(control, client):
     control.call("POST", "/profile", {"profile": "boulder"})
 
 
+def test_other_terms(control, client):
+    client.register()
+    client.order("a.example.test")
+    control.call("POST", "/terms", {"path": "terms/v2"})
+    names = {"identifiers": [{"type": "dns", "value": "a.example.test"}]}
+    client.post(client.directory["newOrder"], names).refused(403, "userActionRequired")
+    client.post(client.kid, {"termsOfServiceAgreed": True}).ok()
+    client.order("a.example.test")
+    control.call("POST", "/terms", {"path": "nonesuch"}, status=400)
+
+
 def test_state_is_shown_and_forgotten(control, client):
     client.register()
     order = client.order("a.example.test", "b.example.test")

@@ -355,6 +355,21 @@ static void scenario_delete(struct call *call)
     say(call, 200, "nothing is scripted any more");
 }
 
+static void terms_post(struct call *call)
+{
+    struct complaints complaints = {.arena = call->turn->arena};
+    struct paper paper;
+    if (!body_read(call, &complaints, &paper)) return;
+    struct str path = text_member(&paper, "path");
+    if (str_starts(path, "terms") && path.n <= 60) {
+        ca_set_terms(call->control->options.ca, path);
+        say(call, 200, "who has agreed to other terms is asked again");
+    } else {
+        say(call, 400, "say {\"path\": \"terms/v2\"}: a path that begins with \"terms\"");
+    }
+    paper_done(&paper);
+}
+
 static void state_get(struct call *call)
 {
     call->status = 200;
@@ -375,24 +390,27 @@ static void state_delete(struct call *call)
 
 /* --- one request --- */
 static void index_get(struct call *call);
+/* clang-format off */
 static const struct {
     const char *method, *path, *help;
     void (*handle)(struct call *call);
 } calls[] = {
-    {"GET",    "/",         "this list",                                                                                  index_get      },
-    {"GET",    "/events",
-     "what crossed the wire, as JSON Lines: ?after ?kind ?flow ?account ?order ?name ?text ?limit; ?wait=10s waits for "
-     "the first",                                                                                                         events_get     },
-    {"DELETE", "/events",   "forget the records",                                                                         events_delete  },
-    {"GET",    "/clock",    "what time the CA thinks it is",                                                              clock_said     },
-    {"POST",   "/clock",    "move it: {\"advance\": \"1h\"} or {\"set\": \"2030-01-01T00:00:00Z\"}",                      clock_post     },
-    {"POST",   "/profile",  "another temperament: {\"profile\": \"NAME\"}, or the members of a profile",                  profile_post   },
-    {"POST",   "/scenario", "play it: {\"scenario\": \"ID\"}, or the members given, ca and responder of a scenario file",
-     scenario_post                                                                                                                       },
-    {"DELETE", "/scenario", "nothing is scripted any more",                                                               scenario_delete},
-    {"GET",    "/state",    "accounts, orders and authorizations",                                                        state_get      },
-    {"DELETE", "/state",    "as at the start: nothing remembered, first profile and scenario, true clock",                state_delete   },
+    {"GET", "/", "this list", index_get},
+    {"GET", "/events",
+     "what crossed the wire, as JSON Lines: ?after ?kind ?flow ?account ?order ?name ?text ?limit; ?wait=10s waits for the first",
+     events_get},
+    {"DELETE", "/events", "forget the records", events_delete},
+    {"GET", "/clock", "what time the CA thinks it is", clock_said},
+    {"POST", "/clock", "move it: {\"advance\": \"1h\"} or {\"set\": \"2030-01-01T00:00:00Z\"}", clock_post},
+    {"POST", "/profile", "another temperament: {\"profile\": \"NAME\"}, or the members of a profile", profile_post},
+    {"POST", "/scenario",
+     "play it: {\"scenario\": \"ID\"}, or the members given, ca and responder of a scenario file", scenario_post},
+    {"DELETE", "/scenario", "nothing is scripted any more", scenario_delete},
+    {"POST", "/terms", "other terms of service: {\"path\": \"terms/v2\"}", terms_post},
+    {"GET", "/state", "accounts, orders and authorizations", state_get},
+    {"DELETE", "/state", "as at the start: nothing remembered, first profile and scenario, true clock", state_delete},
 };
+/* clang-format on */
 
 static void index_get(struct call *call)
 {

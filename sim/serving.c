@@ -172,6 +172,7 @@ static struct str take_seats(struct place *place)
     struct actor *ca = ca_new(&(struct ca_options){.profile = how->profile,
                                                    .scenario = how->scenario,
                                                    .base_url = base_url(place, scheme, edge_listen_port(place->listen)),
+                                                   .any_host = how->any_host,
                                                    .validator = {SEAT_VA},
                                                    .issuer = place->issuer,
                                                    .sealing = SEALING_REAL,

@@ -1,4 +1,4 @@
-/* What a key is made of: for jwk.c, jwk_sign.c and the certificates of x509*.c. Nobody else. */
+/* What a key is made of: for jwk.c, jwk_sign.c, jws.c and the certificates of x509*.c. Nobody else. */
 #ifndef ACME_JWK_INSIDE_H
 #define ACME_JWK_INSIDE_H
 
@@ -38,6 +38,7 @@ const struct key_row *key_row(enum key_kind kind);
 
 size_t digest_size(enum digest digest);
 void digest_of(enum digest digest, struct str bytes, unsigned char ret[MAX_DIGEST]);
+void hmac_of(enum digest digest, struct str key, struct str bytes, unsigned char ret[MAX_DIGEST]);
 
 /* As key_verify_der, with the digest that the algorithm of a certificate or CSR names: P-384 and RSA keys come with
  * SHA-256 as well as SHA-384. Ed25519 takes DIGEST_NONE. */

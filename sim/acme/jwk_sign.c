@@ -74,6 +74,50 @@ struct str sha256(struct arena *arena, struct str bytes)
     return str_copy(arena, (struct str){(char *)digest, digest_size(DIGEST_SHA256)});
 }
 
+/* --- HMAC: RFC 2104 ---------------------------------------------------------------------------------------------- */
+struct hmac {
+    struct hash hash;
+    unsigned char pad[MAX_BLOCK];
+};
+
+static void hmac_start(struct hmac *hmac, enum digest digest, const void *key, size_t n)
+{
+    size_t block = digests[digest].block;
+    unsigned char short_key[MAX_DIGEST];
+    if (n > block) {
+        digest_of(digest, (struct str){key, n}, short_key);
+        key = short_key;
+        n = digest_size(digest);
+    }
+    memset(hmac->pad, 0x36, block);
+    for (size_t i = 0; i < n; i++)
+        hmac->pad[i] ^= ((const unsigned char *)key)[i];
+    hash_start(&hmac->hash, digest);
+    hash_add(&hmac->hash, hmac->pad, block);
+}
+
+static void hmac_end(struct hmac *hmac, unsigned char *ret)
+{
+    enum digest digest = hmac->hash.digest;
+    size_t block = digests[digest].block;
+    unsigned char inner[MAX_DIGEST];
+    hash_end(&hmac->hash, inner);
+    for (size_t i = 0; i < block; i++)
+        hmac->pad[i] ^= 0x36 ^ 0x5c;
+    hash_start(&hmac->hash, digest);
+    hash_add(&hmac->hash, hmac->pad, block);
+    hash_add(&hmac->hash, inner, digest_size(digest));
+    hash_end(&hmac->hash, ret);
+}
+
+void hmac_of(enum digest digest, struct str key, struct str bytes, unsigned char ret[MAX_DIGEST])
+{
+    struct hmac hmac;
+    hmac_start(&hmac, digest, key.at, key.n);
+    hash_add(&hmac.hash, bytes.at, bytes.n);
+    hmac_end(&hmac, ret);
+}
+
 /* --- the nonce of an ECDSA signature: RFC 6979 section 3.2 ------------------------------------------------------- */
 struct drbg {
     enum digest digest;
@@ -84,24 +128,12 @@ struct drbg {
 /* HMAC with the generator's key over v, one octet (none if negative) and some more bytes. */
 static void drbg_mac(struct drbg *drbg, int octet, const unsigned char *more, size_t n, unsigned char *ret)
 {
-    unsigned char pad[MAX_BLOCK], inner[MAX_DIGEST];
-    size_t block = digests[drbg->digest].block;
-    struct hash hash;
-    memset(pad, 0x36, block);
-    for (size_t i = 0; i < drbg->n; i++)
-        pad[i] ^= drbg->key[i];
-    hash_start(&hash, drbg->digest);
-    hash_add(&hash, pad, block);
-    hash_add(&hash, drbg->v, drbg->n);
-    if (octet >= 0) hash_add(&hash, &(unsigned char){(unsigned char)octet}, 1);
-    if (n) hash_add(&hash, more, n);
-    hash_end(&hash, inner);
-    for (size_t i = 0; i < block; i++)
-        pad[i] ^= 0x36 ^ 0x5c;
-    hash_start(&hash, drbg->digest);
-    hash_add(&hash, pad, block);
-    hash_add(&hash, inner, drbg->n);
-    hash_end(&hash, ret);
+    struct hmac hmac;
+    hmac_start(&hmac, drbg->digest, drbg->key, drbg->n);
+    hash_add(&hmac.hash, drbg->v, drbg->n);
+    if (octet >= 0) hash_add(&hmac.hash, &(unsigned char){(unsigned char)octet}, 1);
+    if (n) hash_add(&hmac.hash, more, n);
+    hmac_end(&hmac, ret);
 }
 
 static void drbg_update(struct drbg *drbg, int octet, const unsigned char *more, size_t n)

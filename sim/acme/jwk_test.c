@@ -108,6 +108,40 @@ static struct key *key_of_scalar(enum key_kind kind, const char *digits)
     return key;
 }
 
+/* RFC 4231, test cases 2 and 6: a short key, and one longer than a block. */
+static void test_hmac(void **state)
+{
+    (void)state;
+    char long_key[131];
+    memset(long_key, '\xaa', sizeof long_key);
+    const struct {
+        struct str key, bytes;
+        enum digest digest;
+        unsigned char begins[8];
+    } rows[] = {
+        {STR("Jefe"),
+         STR("what do ya want for nothing?"),
+         DIGEST_SHA256, {0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e}},
+        {STR("Jefe"),
+         STR("what do ya want for nothing?"),
+         DIGEST_SHA384, {0xaf, 0x45, 0xd2, 0xe3, 0x76, 0x48, 0x40, 0x31}},
+        {STR("Jefe"),
+         STR("what do ya want for nothing?"),
+         DIGEST_SHA512, {0x16, 0x4b, 0x7a, 0x7b, 0xfc, 0xf8, 0x19, 0xe2}},
+        {{long_key, sizeof long_key},
+         STR("Test Using Larger Than Block-Size Key - Hash Key First"),
+         DIGEST_SHA256, {0x60, 0xe4, 0x31, 0x59, 0x1e, 0xe0, 0xb6, 0x7f}},
+        {{long_key, sizeof long_key},
+         STR("Test Using Larger Than Block-Size Key - Hash Key First"),
+         DIGEST_SHA512, {0x80, 0xb2, 0x42, 0x63, 0xc7, 0xc1, 0xa3, 0xeb}},
+    };
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        unsigned char mac[MAX_DIGEST];
+        hmac_of(rows[i].digest, rows[i].key, rows[i].bytes, mac);
+        assert_memory_equal(mac, rows[i].begins, sizeof rows[i].begins);
+    }
+}
+
 static void test_sha256(void **state)
 {
     (void)state;
@@ -668,6 +702,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_sha256, after_each),
+        cmocka_unit_test_teardown(test_hmac, after_each),
         cmocka_unit_test_teardown(test_ecdsa_is_rfc6979, after_each),
         cmocka_unit_test_teardown(test_same_seed_same_bytes, after_each),
         cmocka_unit_test_teardown(test_signs_and_verifies, after_each),

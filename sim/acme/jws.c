@@ -1,5 +1,8 @@
 #include "acme/jws.h"
 #include "acme/json.h"
+#include "acme/jwk_inside.h"
+
+#include <assert.h>
 
 #include <jansson.h>
 
@@ -12,10 +15,21 @@ struct str jws_algorithms(void)
     return STR("[\"ES256\",\"ES384\",\"EdDSA\",\"RS256\"]");
 }
 
+/* RFC 7518 section 3.2. */
+static const struct {
+    const char *alg;
+    enum digest digest;
+} macs[] = {
+    {"HS256", DIGEST_SHA256},
+    {"HS384", DIGEST_SHA384},
+    {"HS512", DIGEST_SHA512},
+};
+
 /* --- reading ------------------------------------------------------------------------------------------------- */
 struct opening {
     struct arena *arena;
     struct problem *problem;
+    bool is_inside, by_mac;
     struct jws jws;
 };
 
@@ -45,17 +59,21 @@ static struct str signing_input(struct arena *arena, struct str protected, struc
     return buf_str(&out);
 }
 
+/* A MAC proves nothing to others and belongs into bindings only, a signature everywhere else (section 6.2). */
 static enum err read_algorithm(struct opening *opening, const json_t *header)
 {
     struct str alg = text_of(header, "alg");
+    bool known = false;
     if (!alg.at) return REFUSE(opening, "malformed", "the protected header has no text \"alg\"");
-    for (size_t i = 0; i < COUNTOF(algorithms); i++) {
-        if (!str_is(alg, algorithms[i])) continue;
-        opening->jws.alg = str_copy(opening->arena, alg);
-        return OK;
-    }
-    enum err e = REFUSE(opening, "badSignatureAlgorithm", "the algorithm \"%.*s\" is not supported", STR_ARGS(alg));
-    opening->problem->algorithms = jws_algorithms();
+    for (size_t i = 0; i < COUNTOF(algorithms) && !opening->by_mac; i++)
+        known = known || str_is(alg, algorithms[i]);
+    for (size_t i = 0; i < COUNTOF(macs) && opening->by_mac; i++)
+        known = known || str_is(alg, macs[i].alg);
+    opening->jws.alg = str_copy(opening->arena, alg);
+    if (known) return OK;
+    enum err e = REFUSE(opening, "badSignatureAlgorithm", "the algorithm \"%.*s\" is not supported%s", STR_ARGS(alg),
+                        opening->by_mac ? ": it must be HS256, HS384 or HS512" : "");
+    opening->problem->algorithms = opening->by_mac ? STR("[\"HS256\",\"HS384\",\"HS512\"]") : jws_algorithms();
     return e;
 }
 
@@ -84,6 +102,7 @@ static enum err read_nonce(struct opening *opening, const json_t *header)
 {
     struct str nonce = text_of(header, "nonce"), octets;
     if (!json_object_get(header, "nonce")) return OK;
+    if (opening->is_inside) return REFUSE(opening, "malformed", "its protected header must not have a \"nonce\"");
     if (nonce.n == 0 || base64url_decode(opening->arena, nonce, &octets))
         return REFUSE(opening, "badNonce", "\"nonce\" in the protected header is not base64url");
     opening->jws.nonce = str_copy(opening->arena, nonce);
@@ -141,16 +160,68 @@ enum err jws_open(struct arena *arena, struct str body, struct jws *ret, struct 
     return e;
 }
 
+static enum err check_inside(struct opening *opening, enum jws_inside inside)
+{
+    const struct jws *jws = &opening->jws;
+    if (inside == JWS_NEW_KEY && !jws->jwk.at)
+        return REFUSE(opening, "malformed", "its protected header must have the new key as \"jwk\", not a \"kid\"");
+    if (inside == JWS_BINDING && !jws->kid.at)
+        return REFUSE(opening, "malformed",
+                      "its protected header must name the MAC key by \"kid\", not carry a \"jwk\"");
+    return OK;
+}
+
+enum err jws_open_inside(struct arena *arena, enum jws_inside inside, struct str json, struct jws *ret,
+                         struct problem *reterr_problem)
+{
+    struct problem problem = {0};
+    struct opening opening = {.arena = arena, .problem = &problem, .is_inside = true, .by_mac = inside == JWS_BINDING};
+    json_t *root = json.n <= MAX_BODY ? object_of(json) : NULL;
+    enum err e = REFUSE(&opening, "malformed", "it is not a JSON object");
+    if (root) e = read_envelope(&opening, root);
+    json_decref(root);
+    if (!e) e = check_inside(&opening, inside);
+    if (!e) {
+        *ret = opening.jws;
+        return OK;
+    }
+    problem.detail = str_fmt(arena, "the %s: %.*s", inside == JWS_BINDING ? "external account binding" : "inner JWS",
+                             STR_ARGS(problem.detail));
+    *reterr_problem = problem;
+    return e;
+}
+
 bool jws_verify(const struct jws *jws, const struct key *key)
 {
     return str_is(jws->alg, key_alg(key)) && key_verify(key, jws->signing_input, jws->signature);
 }
 
+/* --- MAC (RFC 7515 section 3, RFC 7518 section 3.2) --- */
+static bool mac_of(struct str alg, struct str key, struct str bytes, unsigned char ret[MAX_DIGEST], size_t *ret_n)
+{
+    for (size_t i = 0; i < COUNTOF(macs); i++) {
+        if (!str_is(alg, macs[i].alg)) continue;
+        hmac_of(macs[i].digest, key, bytes, ret);
+        *ret_n = digest_size(macs[i].digest);
+        return true;
+    }
+    return false;
+}
+
+bool jws_verify_mac(const struct jws *jws, struct str key)
+{
+    unsigned char mac[MAX_DIGEST];
+    size_t n = 0;
+    return mac_of(jws->alg, key, jws->signing_input, mac, &n) && str_eq(jws->signature, (struct str){(char *)mac, n});
+}
+
 /* --- writing ------------------------------------------------------------------------------------------------- */
-static struct str header_text(struct arena *arena, const struct key *key, const struct jws_header *header)
+/* `key` may be NULL where the header has a kid. */
+static struct str header_text(struct arena *arena, const char *alg, const struct key *key,
+                              const struct jws_header *header)
 {
     struct buf out = {.arena = arena};
-    buf_fmt(&out, "{\"alg\":\"%s\"", key_alg(key));
+    buf_fmt(&out, "{\"alg\":\"%s\"", alg);
     if (header->nonce.at) {
         buf_add_c(&out, ",\"nonce\":");
         buf_add_json(&out, header->nonce);
@@ -168,21 +239,37 @@ static struct str header_text(struct arena *arena, const struct key *key, const 
     return buf_str(&out);
 }
 
-enum err jws_seal(struct arena *arena, const struct key *key, const struct jws_header *header, struct str payload,
-                  struct str *ret)
+static struct str envelope(struct arena *arena, struct str protected, struct str payload, struct str signature)
 {
-    struct str protected = base64url(arena, header_text(arena, key, header));
-    struct str encoded = base64url(arena, payload), signature;
-    enum err e = key_sign(key, arena, signing_input(arena, protected, encoded), &signature);
-    if (e) return e;
     struct buf out = {.arena = arena};
     buf_add_c(&out, "{\"protected\":\"");
     buf_add(&out, protected);
     buf_add_c(&out, "\",\"payload\":\"");
-    buf_add(&out, encoded);
+    buf_add(&out, payload);
     buf_add_c(&out, "\",\"signature\":\"");
     buf_add(&out, base64url(arena, signature));
     buf_add_c(&out, "\"}");
-    *ret = buf_str(&out);
+    return buf_str(&out);
+}
+
+enum err jws_seal(struct arena *arena, const struct key *key, const struct jws_header *header, struct str payload,
+                  struct str *ret)
+{
+    struct str protected = base64url(arena, header_text(arena, key_alg(key), key, header));
+    struct str encoded = base64url(arena, payload), signature;
+    enum err e = key_sign(key, arena, signing_input(arena, protected, encoded), &signature);
+    if (!e) *ret = envelope(arena, protected, encoded, signature);
+    return e;
+}
+
+enum err jws_seal_mac(struct arena *arena, const char *alg, struct str key, const struct jws_header *header,
+                      struct str payload, struct str *ret)
+{
+    assert(header->kid.at);
+    struct str protected = base64url(arena, header_text(arena, alg, NULL, header)), encoded = base64url(arena, payload);
+    unsigned char mac[MAX_DIGEST];
+    size_t n = 0;
+    if (!mac_of(str_c(alg), key, signing_input(arena, protected, encoded), mac, &n)) return ERR_REFUSED;
+    *ret = envelope(arena, protected, encoded, (struct str){(char *)mac, n});
     return OK;
 }

@@ -19,6 +19,16 @@ struct jws {
  * base64url (a missing nonce leaves .nonce.at NULL: the caller answers badNonce). On OK *ret borrows from the arena. On
  * ERR_REFUSED *reterr_problem is the reply; *ret is untouched. Limits: 256 KiB. */
 enum err jws_open(struct arena *arena, struct str body, struct jws *ret, struct problem *reterr_problem);
+/* A JWS in the payload of another, and what it is there for. */
+enum jws_inside {
+    JWS_NEW_KEY, /* of keyChange: "jwk" and no "nonce" (section 7.3.5) */
+    JWS_BINDING  /* externalAccountBinding: "kid", no "nonce", a MAC for signature (section 7.3.4) */
+};
+/* As jws_open. The detail of the problem begins with a word on which of the two JWS it speaks of. */
+enum err jws_open_inside(struct arena *arena, enum jws_inside inside, struct str json, struct jws *ret,
+                         struct problem *reterr_problem);
+/* The MAC of a binding by this key. */
+bool jws_verify_mac(const struct jws *jws, struct str key);
 /* Signature by `key` and alg fits the key. false: the caller answers malformed/unauthorized. */
 bool jws_verify(const struct jws *jws, const struct key *key);
 
@@ -30,6 +40,10 @@ struct jws_header {
 /* A flattened JWS as JSON text. payload empty = POST-as-GET. */
 enum err jws_seal(struct arena *arena, const struct key *key, const struct jws_header *header, struct str payload,
                   struct str *ret);
+
+/* The same with a MAC: alg "HS256", "HS384" or "HS512"; header->kid is required. ERR_REFUSED: another alg. */
+enum err jws_seal_mac(struct arena *arena, const char *alg, struct str key, const struct jws_header *header,
+                      struct str payload, struct str *ret);
 
 /* The algorithms we accept, as a JSON array text. */
 struct str jws_algorithms(void);

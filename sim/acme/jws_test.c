@@ -115,6 +115,91 @@ static void test_seals_without_nonce_and_rudely(void **state)
     key_free(key);
 }
 
+/* --- a JWS inside another --- */
+static void test_bindings(void **state)
+{
+    (void)state;
+    static const char *const algs[] = {"HS256", "HS384", "HS512"};
+    char octets[200];
+    memset(octets, 'k', sizeof octets);
+    const struct jws_header header = {.url = STR(URL), .kid = STR("kid-1")};
+    struct str body = STR("untouched");
+    struct jws jws = {0};
+    struct problem problem = {0};
+    for (size_t i = 0; i < COUNTOF(algs); i++)
+        for (size_t n = 1; n <= sizeof octets; n++) {
+            struct str key = {octets, n};
+            assert_int_equal(jws_seal_mac(&arena, algs[i], key, &header, STR("{}"), &body), OK);
+            assert_int_equal(jws_open_inside(&arena, JWS_BINDING, body, &jws, &problem), OK);
+            assert_str(jws.alg, algs[i]);
+            assert_str(jws.kid, "kid-1");
+            assert_true(jws_verify_mac(&jws, key));
+            octets[n - 1] ^= 1;
+            assert_false(jws_verify_mac(&jws, key));
+            octets[n - 1] ^= 1;
+            jws.signature.n--;
+            assert_false(jws_verify_mac(&jws, key));
+            jws.signature.n = 0;
+            assert_false(jws_verify_mac(&jws, key));
+            /* A MAC is for a binding and for nothing else. */
+            assert_int_equal(jws_open(&arena, body, &jws, &problem), ERR_REFUSED);
+            assert_str(problem.type, "badSignatureAlgorithm");
+            assert_str(problem.algorithms, jws_algorithms().at);
+            assert_int_equal(jws_open_inside(&arena, JWS_NEW_KEY, body, &jws, &problem), ERR_REFUSED);
+            assert_str(problem.type, "badSignatureAlgorithm");
+        }
+    assert_int_equal(jws_seal_mac(&arena, "ES256", STR("k"), &header, STR("{}"), &body), ERR_REFUSED);
+}
+
+static void test_refuses_what_is_inside(void **state)
+{
+    (void)state;
+    struct key *key = key_seeded(KEY_P256, SEALING_REAL, 5);
+    struct str body;
+    struct jws jws = {0};
+    struct problem problem = {0};
+    const struct {
+        enum jws_inside inside;
+        struct jws_header header;
+        const char *type, *detail;
+    } rows[] = {
+        {JWS_NEW_KEY,
+         {.url = STR(URL), .kid = STR(KID)},
+         "malformed",                                                   "the inner JWS: its protected header must have the new key"},
+        {JWS_NEW_KEY,
+         {.url = STR(URL), .nonce = STR(NONCE)},
+         "malformed",                                                   "the inner JWS: its protected header must not"             },
+        {JWS_NEW_KEY, {.url = STR(URL), .nonce = STR("")}, "malformed", "the inner JWS: its protected header must not"             },
+        {JWS_BINDING,
+         {.url = STR(URL), .kid = STR(KID)},
+         "badSignatureAlgorithm",                                       "the external account binding: the algorithm \"ES256\""    },
+    };
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        assert_int_equal(jws_seal(&arena, key, &rows[i].header, STR("{}"), &body), OK);
+        assert_int_equal(jws_open_inside(&arena, rows[i].inside, body, &jws, &problem), ERR_REFUSED);
+        assert_str(problem.type, rows[i].type);
+        if (!str_starts(problem.detail, rows[i].detail)) fail_msg("%s", problem.detail.at);
+        assert_null(jws.alg.at);
+    }
+    assert_true(str_find(problem.algorithms, "HS512") >= 0);
+    const struct jws_header good = {.url = STR(URL)},
+                            with_nonce = {.url = STR(URL), .kid = STR(KID), .nonce = STR(NONCE)};
+    assert_int_equal(jws_seal_mac(&arena, "HS256", STR("k"), &with_nonce, STR("{}"), &body), OK);
+    assert_int_equal(jws_open_inside(&arena, JWS_BINDING, body, &jws, &problem), ERR_REFUSED);
+    assert_str(problem.detail, "the external account binding: its protected header must not have a \"nonce\"");
+    static const char *const no_jws[] = {"", "[]", "{}", "{\"protected\":\"e30\",\"payload\":\"\",\"signature\":\"\"}"};
+    for (size_t i = 0; i < COUNTOF(no_jws); i++)
+        for (int inside = JWS_NEW_KEY; inside <= JWS_BINDING; inside++) {
+            assert_int_equal(jws_open_inside(&arena, (enum jws_inside)inside, str_c(no_jws[i]), &jws, &problem),
+                             ERR_REFUSED);
+            assert_str(problem.type, "malformed");
+        }
+    assert_int_equal(jws_seal(&arena, key, &good, STR("{}"), &body), OK);
+    assert_int_equal(jws_open_inside(&arena, JWS_NEW_KEY, body, &jws, &problem), OK);
+    assert_true(jws_verify(&jws, key));
+    key_free(key);
+}
+
 static void test_seal_needs_a_private_key(void **state)
 {
     (void)state;
@@ -398,6 +483,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_what_is_sealed_opens, drop_arena),
         cmocka_unit_test_teardown(test_seals_without_nonce_and_rudely, drop_arena),
+        cmocka_unit_test_teardown(test_bindings, drop_arena),
+        cmocka_unit_test_teardown(test_refuses_what_is_inside, drop_arena),
         cmocka_unit_test_teardown(test_seal_needs_a_private_key, drop_arena),
         cmocka_unit_test_teardown(test_rfc_signatures, drop_arena),
         cmocka_unit_test_teardown(test_refuses_headers, drop_arena),

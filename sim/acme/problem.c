@@ -82,6 +82,7 @@ static void write_problem(struct buf *buf, const struct problem *problem)
         buf_fmt(buf, "%d", problem->status);
     }
     write_text(buf, "detail", problem->detail);
+    write_text(buf, "instance", problem->instance);
     if (problem->identifier.n) {
         write_key(buf, "identifier");
         buf_add_c(buf, "{\"type\":\"dns\"");
@@ -167,6 +168,7 @@ static enum err read_one(struct arena *arena, const json_t *object, struct probl
     enum err e;
     if ((e = member_text(arena, object, "type", &ret->type))) return e;
     if ((e = member_text(arena, object, "detail", &ret->detail))) return e;
+    if ((e = member_text(arena, object, "instance", &ret->instance))) return e;
     if ((e = read_status(object, &ret->status))) return e;
     if ((e = read_identifier(arena, object, &ret->identifier))) return e;
     if ((e = read_algorithms(arena, object, &ret->algorithms))) return e;

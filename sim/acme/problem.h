@@ -10,6 +10,7 @@ struct problem {
     struct str type; /* without the prefix: "badNonce"; or a whole URI of somebody else's; empty = absent */
     int status;      /* HTTP status, 0 = absent */
     struct str detail;
+    struct str instance;               /* userActionRequired: the page to be visited (section 7.3.3); empty = absent */
     struct str identifier;             /* dns identifier of a subproblem, empty = absent */
     const struct problem *subproblems; /* n_subproblems of them, borrowed */
     size_t n_subproblems;

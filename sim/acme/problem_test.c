@@ -106,6 +106,11 @@ static void test_new_and_write(void **state)
                         "\"detail\":\"7 \\\"orders\\\"\\nat most\"}");
     problem = (struct problem){.type = STR("https://example.test/odd")};
     assert_string_equal(problem_write(&a, &problem).at, "{\"type\":\"https://example.test/odd\"}");
+    problem = (struct problem){.detail = STR("go"), .instance = STR("https://ca.test/terms")};
+    assert_string_equal(problem_write(&a, &problem).at, "{\"detail\":\"go\",\"instance\":\"https://ca.test/terms\"}");
+    assert_int_equal(problem_read(&a, problem_write(&a, &problem), &problem), OK);
+    assert_true(str_is(problem.instance, "https://ca.test/terms"));
+    assert_int_equal(problem_read(&a, STR("{\"instance\":7}"), &problem), ERR_MALFORMED);
     problem = (struct problem){0};
     assert_string_equal(problem_write(&a, &problem).at, "{}");
     problem = (struct problem){.type = STR("badSignatureAlgorithm"), .algorithms = STR("[\"ES256\"]")};

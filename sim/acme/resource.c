@@ -19,6 +19,27 @@ static void write_texts(struct buf *buf, const char *key, const struct str *text
     buf_add_char(buf, ']');
 }
 
+/* A member whose value is JSON text already. */
+static void write_json(struct buf *buf, const char *key, struct str json)
+{
+    if (json.n == 0) return;
+    write_key(buf, key);
+    buf_add(buf, json);
+}
+
+/* An object's JSON text, compact and otherwise as it was. */
+static enum err read_json(struct arena *arena, const json_t *object, const char *key, struct str *ret)
+{
+    const json_t *value;
+    enum err e = member_object(object, key, &value);
+    if (e || !value) return e;
+    size_t n = json_dumpb(value, NULL, 0, JSON_COMPACT);
+    char *at = arena_alloc(arena, n + 1);
+    json_dumpb(value, at, n, JSON_COMPACT);
+    *ret = (struct str){at, n};
+    return OK;
+}
+
 static void write_error(struct buf *buf, bool has_error, const struct problem *error)
 {
     if (!has_error) return;
@@ -104,6 +125,7 @@ struct str account_write(struct arena *arena, const struct account_doc *doc)
     write_texts(&buf, "contact", doc->contacts, doc->n_contacts);
     write_flag(&buf, "termsOfServiceAgreed", doc->terms_agreed);
     write_text(&buf, "orders", doc->orders);
+    write_json(&buf, "externalAccountBinding", doc->binding);
     buf_add_char(&buf, '}');
     return buf_str(&buf);
 }
@@ -115,6 +137,7 @@ struct str account_request(struct arena *arena, const struct account_doc *doc)
     write_texts(&buf, "contact", doc->contacts, doc->n_contacts);
     write_flag(&buf, "termsOfServiceAgreed", doc->terms_agreed);
     write_flag(&buf, "onlyReturnExisting", doc->only_return_existing);
+    write_json(&buf, "externalAccountBinding", doc->binding);
     buf_add_char(&buf, '}');
     return buf_str(&buf);
 }
@@ -130,7 +153,8 @@ static enum err read_account(struct arena *arena, const json_t *object, struct a
     if ((e = member_texts(arena, object, "contact", COUNTOF(ret->contacts), &contacts, &ret->n_contacts))) return e;
     for (size_t i = 0; i < ret->n_contacts; i++)
         ret->contacts[i] = contacts[i];
-    return OK;
+    ret->has_contacts = json_object_get(object, "contact") != NULL;
+    return read_json(arena, object, "externalAccountBinding", &ret->binding);
 }
 
 enum err account_read(struct arena *arena, struct str json, struct account_doc *ret)
@@ -153,6 +177,30 @@ bool deactivation_read(struct arena *arena, struct str json)
     enum err e = member_text(arena, root, "status", &status);
     json_decref(root);
     return !e && str_is(status, "deactivated");
+}
+
+/* --- key change (section 7.3.5) --- */
+struct str key_change_request(struct arena *arena, const struct key_change_doc *doc)
+{
+    struct buf buf = {.arena = arena};
+    buf_add_char(&buf, '{');
+    write_text(&buf, "account", doc->account);
+    write_json(&buf, "oldKey", doc->old_key);
+    buf_add_char(&buf, '}');
+    return buf_str(&buf);
+}
+
+enum err key_change_read(struct arena *arena, struct str json, struct key_change_doc *ret)
+{
+    json_t *root;
+    struct key_change_doc doc = {0};
+    enum err e = member_open(json, &root);
+    if (e) return e;
+    e = member_text(arena, root, "account", &doc.account);
+    if (!e) e = read_json(arena, root, "oldKey", &doc.old_key);
+    json_decref(root);
+    if (!e) *ret = doc;
+    return e;
 }
 
 /* --- identifiers (section 9.7.7) --- */
@@ -367,6 +415,21 @@ enum err authz_read(struct arena *arena, struct str json, struct authz_doc *ret)
     enum err e = member_open(json, &root);
     if (e) return e;
     e = read_authz(arena, root, &doc);
+    json_decref(root);
+    if (!e) *ret = doc;
+    return e;
+}
+
+/* Section 7.4.1. */
+enum err new_authz_read(struct arena *arena, struct str json, struct identifier_doc *ret)
+{
+    json_t *root;
+    const json_t *identifier = NULL;
+    struct identifier_doc doc = {0};
+    enum err e = member_open(json, &root);
+    if (e) return e;
+    e = member_object(root, "identifier", &identifier);
+    if (!e) e = identifier ? read_identifier(arena, identifier, &doc) : ERR_MALFORMED;
     json_decref(root);
     if (!e) *ret = doc;
     return e;

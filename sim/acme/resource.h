@@ -18,8 +18,14 @@ struct account_doc { /* reply, and request of newAccount / update */
     struct str status;
     struct str contacts[8];
     size_t n_contacts;
+    bool has_contacts; /* reading: "contact" is there, be it empty */
     bool terms_agreed, only_return_existing;
     struct str orders;
+    struct str binding; /* externalAccountBinding: JSON text of a JWS; empty = absent */
+};
+struct key_change_doc { /* payload of the inner JWS of keyChange */
+    struct str account;
+    struct str old_key; /* JSON text of a JWK; empty = absent */
 };
 struct identifier_doc {
     struct str type, value; /* "dns", "a.example.test" or "*.example.test" in an order */
@@ -54,6 +60,8 @@ struct str account_write(struct arena *arena, const struct account_doc *doc);
 struct str account_request(struct arena *arena,
                            const struct account_doc *doc); /* what a client sends: no status, no orders */
 enum err account_read(struct arena *arena, struct str json, struct account_doc *ret);
+struct str key_change_request(struct arena *arena, const struct key_change_doc *doc);
+enum err key_change_read(struct arena *arena, struct str json, struct key_change_doc *ret);
 struct str order_write(struct arena *arena, const struct order_doc *doc);
 struct str order_request(struct arena *arena, const struct order_doc *doc);
 enum err order_read(struct arena *arena, struct str json, struct order_doc *ret);
@@ -61,6 +69,9 @@ struct str challenge_write(struct arena *arena, const struct challenge_doc *doc)
 enum err challenge_read(struct arena *arena, struct str json, struct challenge_doc *ret);
 struct str authz_write(struct arena *arena, const struct authz_doc *doc);
 enum err authz_read(struct arena *arena, struct str json, struct authz_doc *ret);
+
+/* {"identifier": {...}} of newAuthz. */
+enum err new_authz_read(struct arena *arena, struct str json, struct identifier_doc *ret);
 
 /* {"csr": "..."}: the DER inside. */
 struct str finalize_request(struct arena *arena, struct str csr_der);

@@ -86,6 +86,47 @@ static void test_account(void **state)
         account_read(&a, STR("{\"contact\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]}"), &back),
         ERR_LIMIT);
     assert_int_equal(back.n_contacts, 8);
+    assert_int_equal(account_read(&a, STR("{\"x\":{\"contact\":[]}}"), &back), OK);
+    assert_false(back.has_contacts);
+    assert_int_equal(
+        account_read(&a, STR("{\"contact\":[],\"externalAccountBinding\":{ \"b\": 1, \"a\": [] }}"), &back), OK);
+    assert_true(back.has_contacts);
+    assert_text(back.binding, "{\"b\":1,\"a\":[]}");
+    assert_string_equal(account_write(&a, &back).at, "{\"externalAccountBinding\":{\"b\":1,\"a\":[]}}");
+    assert_string_equal(account_request(&a, &back).at, "{\"externalAccountBinding\":{\"b\":1,\"a\":[]}}");
+    assert_int_equal(account_read(&a, STR("{\"externalAccountBinding\":\"x\"}"), &back), ERR_MALFORMED);
+    arena_done(&a);
+}
+
+static void test_key_change(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct key_change_doc doc;
+    assert_int_equal(key_change_read(&a, STR("{\"account\":\"https://ca.test/1\",\"oldKey\":{\"kty\":\"EC\"}}"), &doc),
+                     OK);
+    assert_text(doc.account, "https://ca.test/1");
+    assert_text(doc.old_key, "{\"kty\":\"EC\"}");
+    assert_string_equal(key_change_request(&a, &doc).at,
+                        "{\"account\":\"https://ca.test/1\",\"oldKey\":{\"kty\":\"EC\"}}");
+    assert_int_equal(key_change_read(&a, STR("{}"), &doc), OK);
+    assert_int_equal(doc.account.n + doc.old_key.n, 0);
+    assert_int_equal(key_change_read(&a, STR("{\"oldKey\":\"x\"}"), &doc), ERR_MALFORMED);
+    assert_int_equal(key_change_read(&a, STR("{\"account\":1}"), &doc), ERR_MALFORMED);
+    arena_done(&a);
+}
+
+static void test_new_authz(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct identifier_doc doc = {0};
+    assert_int_equal(new_authz_read(&a, STR("{\"identifier\":{\"type\":\"dns\",\"value\":\"a.example.test\"}}"), &doc),
+                     OK);
+    assert_text(doc.value, "a.example.test");
+    static const char *const bad[] = {"", "{}", "{\"identifier\":\"x\"}", "{\"identifier\":{\"type\":1}}", "[]"};
+    for (size_t i = 0; i < COUNTOF(bad); i++)
+        assert_int_equal(new_authz_read(&a, str_c(bad[i]), &doc), ERR_MALFORMED);
     arena_done(&a);
 }
 
@@ -481,6 +522,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_directory),
         cmocka_unit_test(test_account),
+        cmocka_unit_test(test_key_change),
+        cmocka_unit_test(test_new_authz),
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_challenge_and_authz),
         cmocka_unit_test(test_finalize_and_deactivation),

@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { MAX_BODY = 256 * 1024 };
 
@@ -28,13 +27,6 @@ static void nonce_get(struct visit *visit)
     answer_header(&visit->answer, "Cache-Control", STR("no-store"));
 }
 
-static void terms_get(struct visit *visit)
-{
-    visit->answer.status = 200;
-    visit->answer.media = "text/plain";
-    visit->answer.body = STR("Certificates from this authority are for rehearsals only.\n");
-}
-
 /* --- routes --- */
 /* Who signs a POST; NOBODY: there is none. PLAIN is for relying parties: nothing is signed, plain HTTP will do, and a
  * POST is taken only where there is no GET. */
@@ -50,9 +42,12 @@ struct route {
 static const struct route routes[] = {
     {"/dir",          "",          directory_get,  SIGNER_ACCOUNT, false, true },
     {"/nonce-plz",    "",          nonce_get,      SIGNER_ACCOUNT, false, true },
-    {"/terms",        "",          terms_get,      SIGNER_NOBODY,  false, true },
+    {"/terms",        NULL,        terms_get,      SIGNER_NOBODY,  false, true },
+    {"/rate-limits",  "",          limits_get,     SIGNER_NOBODY,  false, true },
     {"/new-account",  "",          account_create, SIGNER_NEW_KEY, false, false},
     {"/new-order",    "",          order_create,   SIGNER_ACCOUNT, false, false},
+    {"/new-authz",    "",          authz_new,      SIGNER_ACCOUNT, false, false},
+    {"/key-change",   "",          key_change,     SIGNER_ACCOUNT, false, false},
     {"/account/",     "",          account_post,   SIGNER_ACCOUNT, true,  false},
     {"/account/",     "/orders",   account_orders, SIGNER_ACCOUNT, true,  false},
     {"/order/",       "",          order_post,     SIGNER_ACCOUNT, true,  false},
@@ -275,6 +270,7 @@ static void visit_serve(struct visit *visit)
 static void ca_serve(struct ca *ca, struct turn *turn, const struct msg *in)
 {
     struct visit visit = {.ca = ca, .turn = turn, .in = in};
+    if (ca->options.any_host) ca_follow(ca, in->as.request.url);
     visit_serve(&visit);
     key_free(visit.key);
     if (visit.held) return;
@@ -332,46 +328,13 @@ static int64_t ca_next_due_ms(const struct actor *actor)
     return due_ms;
 }
 
-void ca_empty(struct ca *ca)
-{
-    ca_store_done(&ca->store);
-    heap_done(&ca->queries);
-    heap_done(&ca->issues);
-    heap_done(&ca->authz_ends);
-    heap_done(&ca->order_ends);
-}
-
 static void ca_free(struct actor *actor)
 {
     struct ca *ca = (struct ca *)actor;
     ca_empty(ca);
+    arena_done(&ca->base);
     arena_done(&ca->arena);
     free(ca);
-}
-
-void ca_cast(struct ca *ca, const struct profile *profile, const struct scenario *scenario)
-{
-    ca->profile = ca->options.profile = profile;
-    ca->options.scenario = scenario;
-    memset(ca->cursors, 0, sizeof ca->cursors);
-    struct directory_doc doc = {
-        .new_nonce = ca_url(ca, &ca->arena, "/nonce-plz"),
-        .new_account = ca_url(ca, &ca->arena, "/new-account"),
-        .new_order = ca_url(ca, &ca->arena, "/new-order"),
-        .revoke_cert = ca_url(ca, &ca->arena, "/revoke-cert"),
-        .terms = ca->profile->terms_required ? ca_url(ca, &ca->arena, "/terms") : (struct str){0},
-    };
-    ca->directory = directory_write(&ca->arena, &doc);
-
-    if (scenario && scenario->n_challenges) {
-        for (size_t i = 0; i < scenario->n_challenges; i++)
-            ca->offered[i] = scenario->challenges[i];
-        ca->n_offered = scenario->n_challenges;
-    } else {
-        for (int type = 0; type < CHALLENGE_TYPE_COUNT; type++)
-            ca->offered[type] = (enum challenge_type)type;
-        ca->n_offered = CHALLENGE_TYPE_COUNT;
-    }
 }
 
 struct str ca_directory_url(const struct actor *actor)
@@ -390,14 +353,7 @@ struct actor *ca_new(const struct ca_options *options)
     ca->actor = (struct actor){.name = "ca", .step = ca_step, .next_due_ms = ca_next_due_ms, .free = ca_free};
     ca->options = *options;
 
-    struct str base = options->base_url;
-    while (base.n && base.at[base.n - 1] == '/')
-        base.n--;
-    ca->base_url = str_copy(&ca->arena, base);
-    ca->options.base_url = ca->base_url;
-    struct url url;
-    if (!url_parse(ca->base_url, &url) && !str_is(url.path, "/")) ca->base_path = url.path;
-    ca->directory_url = ca_url(ca, &ca->arena, "/dir");
+    ca_rebase(ca, options->base_url);
     ca_cast(ca, options->profile, options->scenario);
     return &ca->actor;
 }

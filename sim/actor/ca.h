@@ -11,12 +11,16 @@ struct ca_options {
     const struct profile *profile;   /* borrowed, outlives the CA */
     const struct scenario *scenario; /* scripted replies and offered challenges; NULL: none */
     struct str base_url; /* "https://ca.test" or "https://127.0.0.1:14000": prefix of every URL handed out */
+    bool any_host;       /* URLs begin with the scheme, host and port of each request, whatever base_url says */
     struct addr validator;
     const struct issuer *issuer; /* borrowed */
     enum sealing sealing;
     int64_t speed; /* 1 = as written; 4 = every wait and Retry-After of ours a quarter, 1 s floor for Retry-After */
 };
 struct actor *ca_new(const struct ca_options *options);
+/* New terms of service: the path of their page (see struct profile), copied. The directory shows them, and who has not
+ * agreed to these is asked to before the next order. */
+void ca_set_terms(struct actor *actor, struct str path);
 /* For the observer of a client under test and for `serve`: the directory's URL. */
 struct str ca_directory_url(const struct actor *actor);
 

@@ -1,14 +1,14 @@
 /* Accounts: RFC 8555 sections 7.3 and 7.1.2. */
 #include "actor/ca_parts.h"
 
-enum { ORDERS_PER_PAGE = 50, MAX_CONTACT = 320 };
+enum { MAX_CONTACT = 320 };
 
 struct str account_url(const struct ca *ca, struct arena *arena, const struct ca_account *account)
 {
     return ca_url(ca, arena, "/account/%u", (unsigned)account->id);
 }
 
-static void account_answer(struct visit *visit, const struct ca_account *account, int status)
+void account_answer(struct visit *visit, const struct ca_account *account, int status)
 {
     struct arena *arena = visit->turn->arena;
     struct str url = account_url(visit->ca, arena, account);
@@ -16,6 +16,7 @@ static void account_answer(struct visit *visit, const struct ca_account *account
         .status = str_c(status_text(account->subject.status)),
         .terms_agreed = account->terms_agreed,
         .orders = str_fmt(arena, "%.*s/orders", STR_ARGS(url)),
+        .binding = account->binding,
     };
     for (; doc.n_contacts < account->n_contacts; doc.n_contacts++)
         doc.contacts[doc.n_contacts] = account->contacts[doc.n_contacts];
@@ -87,15 +88,17 @@ void account_create(struct visit *visit)
         return;
     }
     if (ca->profile->terms_required && !doc.terms_agreed) {
-        answer_header(&visit->answer, "Link",
-                      str_fmt(turn->arena, "<%.*s/terms>;rel=\"terms-of-service\"", STR_ARGS(ca->base_url)));
-        answer_refuse(&visit->answer, turn, 403, "userActionRequired", "termsOfServiceAgreed must be true");
+        terms_refuse(visit, "termsOfServiceAgreed must be true");
         return;
     }
-    if (!contacts_accepted(visit, &doc)) return;
+    struct str binding;
+    if (!contacts_accepted(visit, &doc) || !binding_accepted(visit, doc.binding, &binding) || !limit_account(visit))
+        return;
     account = ca_account_new(&ca->store, visit->key);
     visit->key = NULL;
     account->terms_agreed = doc.terms_agreed;
+    if (doc.terms_agreed) account->terms = ca->terms;
+    account->binding = str_copy(&ca->store.arena, binding);
     ca_account_contacts(account, doc.contacts, doc.n_contacts);
     turn_note_state(turn, object_text(OBJECT_ACCOUNT), account_url(ca, turn->arena, account), "created",
                     status_text(STATUS_NONE), status_text(account->subject.status));
@@ -119,6 +122,26 @@ static void account_deactivate(struct visit *visit, struct ca_account *account)
     account_answer(visit, account, 200);
 }
 
+/* Section 7.3.2: only the contacts can be changed; "contact": [] removes them. To say what is so already, such as
+ * "status": "valid", changes nothing; and agreement can be given again, to new terms (section 7.3.3), but not taken
+ * back. */
+static bool account_update(struct visit *visit, struct ca_account *account, const struct account_doc *doc)
+{
+    if (doc->status.n && !str_is(doc->status, status_text(account->subject.status))) {
+        answer_refuse(&visit->answer, visit->turn, 0, "malformed",
+                      "the status of an account can be changed to \"deactivated\" only, not to \"%.*s\"",
+                      STR_ARGS(doc->status));
+        return false;
+    }
+    if (!contacts_accepted(visit, doc)) return false;
+    if (doc->has_contacts) ca_account_contacts(account, doc->contacts, doc->n_contacts);
+    if (doc->terms_agreed && visit->ca->profile->terms_required) {
+        account->terms_agreed = true;
+        account->terms = visit->ca->terms;
+    }
+    return true;
+}
+
 void account_post(struct visit *visit)
 {
     struct ca_account *account = ca_account_at(&visit->ca->store, visit->id);
@@ -134,15 +157,20 @@ void account_post(struct visit *visit)
             account_deactivate(visit, account);
             return;
         }
-        /* Section 7.3.2: only the contacts can be changed; "contact": [] removes them. */
-        if (!contacts_accepted(visit, &doc)) return;
-        if (doc.n_contacts || str_find(visit->jws.payload, "\"contact\"") >= 0)
-            ca_account_contacts(account, doc.contacts, doc.n_contacts);
+        if (!account_update(visit, account, &doc)) return;
     }
     account_answer(visit, account, 200);
 }
 
-/* Section 7.1.2.1, newest first. A page begins at the order whose number is the cursor. */
+/* Section 7.1.2.1: invalid orders are not in the list. */
+static const struct ca_order *next_listed(const struct ca_order *order)
+{
+    while (order && order->subject.status == STATUS_INVALID)
+        order = order->older;
+    return order;
+}
+
+/* Newest first. A page begins at the order whose number is the cursor. */
 void account_orders(struct visit *visit)
 {
     struct ca *ca = visit->ca;
@@ -165,7 +193,8 @@ void account_orders(struct visit *visit)
     }
     struct buf buf = {.arena = arena};
     buf_add_c(&buf, "{\"orders\":[");
-    for (size_t i = 0; order && i < ORDERS_PER_PAGE; i++, order = order->older) {
+    order = next_listed(order);
+    for (int i = 0; order && i < ca->profile->orders_per_page; i++, order = next_listed(order->older)) {
         if (i) buf_add_char(&buf, ',');
         buf_add_json(&buf, order_url(ca, arena, order));
     }

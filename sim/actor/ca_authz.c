@@ -46,7 +46,7 @@ static bool shows(const struct ca *ca, enum status authz, const struct ca_challe
     return authz != STATUS_INVALID || !ca->profile->invalid_authz_shows_only_tried || challenge->tried;
 }
 
-static void authz_answer(struct visit *visit, struct ca_authz *authz)
+void authz_answer(struct visit *visit, struct ca_authz *authz)
 {
     const struct ca *ca = visit->ca;
     struct turn *turn = visit->turn;
@@ -114,7 +114,7 @@ static void cancel_others(struct ca *ca, struct turn *turn, struct ca_authz *aut
 static void authz_lost(struct ca *ca, struct turn *turn, struct ca_authz *authz, const struct ca_failure *why)
 {
     cancel_others(ca, turn, authz, "the authorization was lost before this challenge was decided");
-    ca_authz_withdraw(&ca->store, authz);
+    ca_authz_unlist(&ca->store, authz);
     for (struct ca_link *link = authz->orders; link; link = link->next)
         order_authz_lost(ca, turn, link->order, why);
 }
@@ -124,7 +124,7 @@ void authz_challenge_valid(struct ca *ca, struct turn *turn, struct ca_authz *au
     if (ca_move(ca, turn, &authz->subject, authz_url(ca, turn->arena, authz), EV_CHALLENGE_VALID)) return;
     if (authz->subject.status != STATUS_VALID) return;
     cancel_others(ca, turn, authz, "the authorization is valid by another challenge");
-    ca_authz_offer(&ca->store, authz);
+    ca_authz_list(&ca->store, authz);
     for (struct ca_link *link = authz->orders; link; link = link->next)
         order_authz_valid(ca, turn, link->order);
 }
@@ -133,6 +133,7 @@ void authz_challenge_failed(struct ca *ca, struct turn *turn, struct ca_challeng
 {
     struct ca_authz *authz = challenge->authz;
     enum lifecycle_event event = EV_CHALLENGES_EXHAUSTED;
+    limit_failed(ca, turn, authz);
     for (size_t i = 0; i < authz->n_challenges; i++)
         if (authz->challenges[i].subject.status != STATUS_INVALID) event = EV_CHALLENGE_FAILED;
     if (ca_move(ca, turn, &authz->subject, authz_url(ca, turn->arena, authz), event)) return;

@@ -102,7 +102,7 @@ void cert_finalize(struct visit *visit)
         answer_refuse(&visit->answer, turn, 0, "badCSR", "the names of the CSR are not those of the order");
     else if (ca_account_by_thumbprint(&visit->ca->store, key_thumbprint(csr.key, turn->arena)))
         answer_refuse(&visit->answer, turn, 0, "badCSR", "the key of the CSR is an account's"); /* section 11.1 */
-    else finalize_accepted(visit, order, &csr);
+    else if (limit_certificate(visit, order)) finalize_accepted(visit, order, &csr);
     csr_done(&csr);
 }
 

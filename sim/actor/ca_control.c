@@ -1,6 +1,88 @@
-/* What somebody behind the curtain may do to a running CA: see ca.h. */
+/* What a CA is made to be: where it is found, what its directory says, whose temperament it has; and what somebody
+ * behind the curtain may do to a running one (ca.h). */
 #include "actor/ca_parts.h"
 #include "base/when.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --- the base URL and the directory --- */
+static void directory_make(struct ca *ca)
+{
+    const struct profile *profile = ca->profile;
+    struct arena *arena = &ca->base;
+    struct directory_doc doc = {
+        .new_nonce = ca_url(ca, arena, "/nonce-plz"),
+        .new_account = ca_url(ca, arena, "/new-account"),
+        .new_order = ca_url(ca, arena, "/new-order"),
+        .new_authz = profile->pre_authorization ? ca_url(ca, arena, "/new-authz") : (struct str){0},
+        .revoke_cert = ca_url(ca, arena, "/revoke-cert"),
+        .key_change = ca_url(ca, arena, "/key-change"),
+        .terms = profile->terms_required ? terms_url(ca, arena) : (struct str){0},
+        .external_account_required = profile->external_account_required,
+    };
+    ca->directory = directory_write(arena, &doc);
+}
+
+void ca_rebase(struct ca *ca, struct str base)
+{
+    struct arena arena = {0};
+    struct url url;
+    while (base.n && base.at[base.n - 1] == '/')
+        base.n--;
+    ca->base_url = str_copy(&arena, base);
+    arena_done(&ca->base);
+    ca->base = arena;
+    ca->base_path = (struct str){0};
+    if (!url_parse(ca->base_url, &url) && !str_is(url.path, "/")) ca->base_path = url.path;
+    ca->directory_url = ca_url(ca, &ca->base, "/dir");
+    if (ca->profile) directory_make(ca);
+}
+
+void ca_follow(struct ca *ca, struct str asked)
+{
+    struct url url;
+    if (url_parse(asked, &url)) return;
+    struct str base = {asked.at, asked.n - (str_ends(asked, url.path.at) ? url.path.n : 0)};
+    if (!str_eq(base, ca->base_url)) ca_rebase(ca, base);
+}
+
+void ca_cast(struct ca *ca, const struct profile *profile, const struct scenario *scenario)
+{
+    ca->profile = ca->options.profile = profile;
+    ca->options.scenario = scenario;
+    ca->terms = profile->terms;
+    memset(ca->cursors, 0, sizeof ca->cursors);
+    directory_make(ca);
+    if (scenario && scenario->n_challenges) {
+        for (size_t i = 0; i < scenario->n_challenges; i++)
+            ca->offered[i] = scenario->challenges[i];
+        ca->n_offered = scenario->n_challenges;
+    } else {
+        for (int type = 0; type < CHALLENGE_TYPE_COUNT; type++)
+            ca->offered[type] = (enum challenge_type)type;
+        ca->n_offered = CHALLENGE_TYPE_COUNT;
+    }
+}
+
+void ca_empty(struct ca *ca)
+{
+    ca_store_done(&ca->store);
+    heap_done(&ca->queries);
+    heap_done(&ca->issues);
+    heap_done(&ca->authz_ends);
+    heap_done(&ca->order_ends);
+    free(ca->limits.buckets);
+    ca->limits = (struct ca_table){0};
+}
+
+/* --- behind the curtain --- */
+void ca_set_terms(struct actor *actor, struct str path)
+{
+    struct ca *ca = (struct ca *)actor;
+    ca->terms = str_copy(&ca->arena, path);
+    directory_make(ca);
+}
 
 void ca_play(struct actor *actor, const struct profile *profile, const struct scenario *scenario)
 {

@@ -154,11 +154,22 @@ static bool dates_accepted(struct visit *visit, const struct order_doc *doc, int
     return true;
 }
 
+static bool limit_wishes(struct visit *visit, const struct wish *wishes, size_t n)
+{
+    struct arena *arena = visit->turn->arena;
+    struct str *names = ARENA_ARRAY(arena, struct str, n);
+    for (size_t i = 0; i < n; i++)
+        names[i] = wishes[i].wildcard ? str_fmt(arena, "*.%.*s", STR_ARGS(wishes[i].name)) : wishes[i].name;
+    return limit_order(visit, names, n);
+}
+
 static struct ca_authz *authz_for(struct visit *visit, const struct wish *wish)
 {
     struct ca *ca = visit->ca;
     struct ca_authz *authz = NULL;
-    if (ca->profile->reuses_authz) authz = ca_authz_reusable(&ca->store, visit->account, wish->name, wish->wildcard);
+    do
+        authz = ca_authz_listed(&ca->store, visit->account, wish->name, wish->wildcard, authz);
+    while (authz && !authz->pre_authorized && !ca->profile->reuses_authz);
     return authz ? authz : authz_create(ca, visit->turn, visit->account, wish->name, wish->wildcard);
 }
 
@@ -184,6 +195,7 @@ void order_create(struct visit *visit)
     int64_t not_before_ms, not_after_ms;
     if (!names_accepted(visit, &doc, wishes, &n)) return;
     if (!dates_accepted(visit, &doc, &not_before_ms, &not_after_ms)) return;
+    if (!terms_accepted(visit) || !limit_wishes(visit, wishes, n)) return;
 
     struct ca_order *order = ca_order_new(&ca->store, visit->account, n);
     order->expires_ms = turn->now_ms + ca->profile->order_lifetime_ms;
@@ -213,6 +225,40 @@ void order_post(struct visit *visit)
     bool waits = script_waits(visit->ca, REQUEST_POLL_ORDER, order->subject.status);
     if (!waits && visit_scripted(visit, REQUEST_POLL_ORDER)) return;
     order_answer(visit, order, 200);
+}
+
+/* --- newAuthz: section 7.4.1 --- */
+void authz_new(struct visit *visit)
+{
+    struct ca *ca = visit->ca;
+    struct turn *turn = visit->turn;
+    struct identifier_doc identifier = {0};
+    struct wish wish = {0};
+    if (!ca->profile->pre_authorization) {
+        visit_not_found(visit, "resource");
+        return;
+    }
+    if (new_authz_read(turn->arena, visit->jws.payload, &identifier)) {
+        answer_refuse(&visit->answer, turn, 0, "malformed", "the payload has no \"identifier\" with type and value");
+        return;
+    }
+    const char *type = NULL, *why = name_refused(ca, &identifier, turn->arena, &wish, &type);
+    if (!why && wish.wildcard) {
+        type = "malformed";
+        why = "a wildcard name is authorized in an order only";
+    }
+    if (why) {
+        answer_refuse(&visit->answer, turn, 0, type, "\"%.*s\": %s", STR_ARGS(identifier.value), why);
+        return;
+    }
+    if (!terms_accepted(visit) || !limit_authz(visit, wish.name)) return;
+    /* One that is pending or valid serves again, and from now on it serves orders. */
+    struct ca_authz *authz = authz_for(visit, &wish);
+    authz->pre_authorized = true;
+    ca_authz_list(&ca->store, authz);
+    answer_header(&visit->answer, "Location", authz_url(ca, turn->arena, authz));
+    authz_answer(visit, authz);
+    visit->answer.status = 201;
 }
 
 /* --- derived statuses --- */

@@ -16,8 +16,9 @@ struct ca {
     struct actor actor;
     struct ca_options options;
     const struct profile *profile;
-    struct arena arena; /* texts as old as the CA */
-    struct str base_url, base_path, directory_url, directory;
+    struct arena arena;                                       /* texts as old as the CA */
+    struct str base_url, base_path, directory_url, directory; /* in `base` */
+    struct arena base;
     enum challenge_type offered[CHALLENGE_TYPE_COUNT];
     size_t n_offered;
     struct ca_store store;
@@ -25,6 +26,8 @@ struct ca {
     struct heap issues;                 /* of struct ca_order; stale likewise */
     struct heap authz_ends, order_ends; /* of struct ca_authz and struct ca_order, by expiry */
     struct ca_cursor cursors[REQUEST_COUNT];
+    struct str terms;       /* path of the present ones */
+    struct ca_table limits; /* of ca_limit.c */
 };
 
 /* --- ca_reply.c: what is said --- */
@@ -78,11 +81,16 @@ struct visit {
     struct str rest;        /* what the path says after it */
     struct jws jws;
     struct ca_account *account; /* whose key signed; NULL: nobody, or a new key */
-    struct key *key;            /* newAccount, revokeCert: the key in the JWS; whoever takes it clears this */
+    struct key *key;            /* a new one, of newAccount, keyChange or revokeCert; whoever takes it clears this */
     const struct reply *script;
     struct ca_answer answer;
     bool held; /* no reply now */
 };
+/* --- ca_control.c --- */
+/* URLs begin with `base` from now on (without a final "/"). */
+void ca_rebase(struct ca *ca, struct str base);
+/* They begin as the URL that somebody asked for. */
+void ca_follow(struct ca *ca, struct str asked);
 /* The CA decides as this profile and answers as this scenario (NULL: nothing is scripted), from its first line on. */
 void ca_cast(struct ca *ca, const struct profile *profile, const struct scenario *scenario);
 /* All objects, nonces and timers are gone. */
@@ -106,11 +114,39 @@ struct str account_url(const struct ca *ca, struct arena *arena, const struct ca
 void account_create(struct visit *visit);
 void account_post(struct visit *visit);
 void account_orders(struct visit *visit);
+void account_answer(struct visit *visit, const struct ca_account *account, int status);
+
+/* --- ca_terms.c --- */
+struct str terms_url(const struct ca *ca, struct arena *arena);
+void terms_get(struct visit *visit);
+void terms_refuse(struct visit *visit, const char *detail);
+/* True if the account has agreed to the present terms, or need not; else the answer is set. */
+bool terms_accepted(struct visit *visit);
+
+/* --- ca_binding.c --- */
+/* True if the new account may be made with this externalAccountBinding (empty: none); *ret is what the account then
+ * shows of it, empty if it was not verified. Else the answer is set. */
+bool binding_accepted(struct visit *visit, struct str json, struct str *ret);
+
+/* --- ca_limit.c --- */
+/* Each of these is true, and counts the request, if the limits allow it; else the answer is set. Names as in an order.
+ */
+bool limit_account(struct visit *visit);
+bool limit_order(struct visit *visit, const struct str *names, size_t n);
+bool limit_authz(struct visit *visit, struct str name);
+bool limit_certificate(struct visit *visit, const struct ca_order *order);
+/* A challenge of this authorization has become invalid. */
+void limit_failed(struct ca *ca, struct turn *turn, const struct ca_authz *authz);
+void limits_get(struct visit *visit);
+
+/* --- ca_key.c --- */
+void key_change(struct visit *visit);
 
 /* --- ca_order.c --- */
 struct str order_url(const struct ca *ca, struct arena *arena, const struct ca_order *order);
 void order_create(struct visit *visit);
 void order_post(struct visit *visit);
+void authz_new(struct visit *visit); /* newAuthz */
 void order_answer(struct visit *visit, struct ca_order *order, int status);
 /* What its authorizations do to an order. `why` may be NULL. */
 void order_authz_valid(struct ca *ca, struct turn *turn, struct ca_order *order);
@@ -139,6 +175,7 @@ struct ca_authz *authz_create(struct ca *ca, struct turn *turn, struct ca_accoun
 /* The types offered for a name; 0: none. */
 size_t authz_types(const struct ca *ca, bool wildcard, enum challenge_type ret[CHALLENGE_TYPE_COUNT]);
 void authz_post(struct visit *visit);
+void authz_answer(struct visit *visit, struct ca_authz *authz);
 void authz_challenge_valid(struct ca *ca, struct turn *turn, struct ca_authz *authz);
 void authz_challenge_failed(struct ca *ca, struct turn *turn, struct ca_challenge *challenge);
 /* Deactivation and expiry. */

@@ -17,7 +17,11 @@ static bool controls_all(const struct ca *ca, const struct ca_account *account, 
 {
     for (uint32_t i = 0; i < order->n_links; i++) {
         const struct ca_authz *authz = order->links[i].authz;
-        if (!ca_authz_reusable(&ca->store, account, authz->name, authz->wildcard)) return false;
+        struct ca_authz *own = NULL;
+        do
+            own = ca_authz_listed(&ca->store, account, authz->name, authz->wildcard, own);
+        while (own && own->subject.status != STATUS_VALID);
+        if (!own) return false;
     }
     return true;
 }

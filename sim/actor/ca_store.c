@@ -200,6 +200,19 @@ struct ca_account *ca_account_by_thumbprint(const struct ca_store *store, struct
     return NULL;
 }
 
+void ca_account_rekey(struct ca_store *store, struct ca_account *account, struct key *key)
+{
+    struct arena scratch = {0};
+    struct str thumbprint = key_thumbprint(key, &scratch);
+    assert(thumbprint.n == account->thumbprint.n);
+    ca_table_remove(&store->by_key, &account->by_key);
+    key_free(account->key);
+    account->key = key;
+    memcpy((char *)account->thumbprint.at, thumbprint.at, thumbprint.n);
+    arena_done(&scratch);
+    ca_table_add(&store->by_key, &account->by_key, ca_hash(0, account->thumbprint));
+}
+
 void ca_account_contacts(struct ca_account *account, const struct str *contacts, size_t n)
 {
     free(account->contacts);
@@ -303,26 +316,26 @@ static uint64_t authz_hash(const struct ca_account *account, struct str name, bo
     return ca_hash((uint64_t)account->id << 1 | wildcard, name);
 }
 
-void ca_authz_offer(struct ca_store *store, struct ca_authz *authz)
+void ca_authz_list(struct ca_store *store, struct ca_authz *authz)
 {
-    if (authz->listed) return;
-    authz->listed = true;
-    ca_table_add(&store->reusable, &authz->by_name, authz_hash(authz->account, authz->name, authz->wildcard));
+    if (authz->is_listed) return;
+    authz->is_listed = true;
+    ca_table_add(&store->listed, &authz->by_name, authz_hash(authz->account, authz->name, authz->wildcard));
 }
 
-void ca_authz_withdraw(struct ca_store *store, struct ca_authz *authz)
+void ca_authz_unlist(struct ca_store *store, struct ca_authz *authz)
 {
-    if (!authz->listed) return;
-    authz->listed = false;
-    ca_table_remove(&store->reusable, &authz->by_name);
+    if (!authz->is_listed) return;
+    authz->is_listed = false;
+    ca_table_remove(&store->listed, &authz->by_name);
 }
 
-struct ca_authz *ca_authz_reusable(const struct ca_store *store, const struct ca_account *account, struct str name,
-                                   bool wildcard)
+struct ca_authz *ca_authz_listed(const struct ca_store *store, const struct ca_account *account, struct str name,
+                                 bool wildcard, struct ca_authz *after)
 {
     uint64_t hash = authz_hash(account, name, wildcard);
-    struct ca_node *node = NULL;
-    while ((node = ca_table_find(&store->reusable, hash, node))) {
+    struct ca_node *node = after ? &after->by_name : NULL;
+    while ((node = ca_table_find(&store->listed, hash, node))) {
         struct ca_authz *authz = (struct ca_authz *)node; /* by_name is its first member */
         if (authz->account == account && authz->wildcard == wildcard && str_eq(authz->name, name)) return authz;
     }
@@ -397,7 +410,7 @@ void ca_store_done(struct ca_store *store)
     free(store->revoked.at);
     free(store->by_key.buckets);
     free(store->by_serial.buckets);
-    free(store->reusable.buckets);
+    free(store->listed.buckets);
     free(store->probes.buckets);
     free(store->nonces.spent);
     arena_done(&store->arena);

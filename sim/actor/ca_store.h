@@ -1,6 +1,6 @@
-/* What the CA remembers. Objects are numbered from 1 and found by number in O(1); accounts also by their key, valid
- * authorizations also by (account, name), certificates by their serial, validation queries under way by their flow.
- * Nothing is ever taken out but nonces, queries and failures. */
+/* What the CA remembers. Objects are numbered from 1 and found by number in O(1); accounts also by their key, valid and
+ * pre-authorized authorizations also by (account, name), certificates by their serial, validation queries under way by
+ * their flow. Nothing is ever taken out but nonces, queries and failures. */
 #ifndef ACTOR_CA_STORE_H
 #define ACTOR_CA_STORE_H
 
@@ -54,6 +54,8 @@ struct ca_account {
     bool terms_agreed;
     struct key *key;
     struct str thumbprint; /* the key's, lives with the account */
+    struct str binding;    /* externalAccountBinding as it was verified; empty: none */
+    struct str terms;      /* those it agreed to: a text of the CA's; .at NULL: none */
     struct str *contacts;  /* one block with its texts */
     size_t n_contacts;
     struct ca_order *newest; /* of its orders */
@@ -105,10 +107,11 @@ struct ca_challenge {
     char token[44];
 };
 struct ca_authz {
-    struct ca_node by_name; /* in `reusable` while `listed` */
+    struct ca_node by_name; /* in the store's `listed` while `is_listed` */
     struct subject subject;
     uint32_t id;
-    bool wildcard, was_read, listed;
+    bool wildcard, was_read, is_listed;
+    bool pre_authorized; /* asked for by newAuthz: serves orders, whatever the profile says of reuse */
     struct ca_account *account;
     int64_t expires_ms;
     struct str name; /* without "*." */
@@ -153,7 +156,7 @@ struct ca_store {
     struct arena arena; /* objects, names, certificates: as old as the CA */
     struct ca_list accounts, orders, authzs;
     struct ca_list revoked; /* certificates, in the order of their revocation */
-    struct ca_table by_key, by_serial, reusable, probes;
+    struct ca_table by_key, by_serial, listed, probes;
     struct ca_nonces nonces;
 };
 void ca_store_done(struct ca_store *store);
@@ -161,6 +164,8 @@ void ca_store_done(struct ca_store *store);
 struct ca_account *ca_account_new(struct ca_store *store, struct key *key); /* takes the key */
 struct ca_account *ca_account_at(const struct ca_store *store, int64_t id); /* NULL: no such number */
 struct ca_account *ca_account_by_thumbprint(const struct ca_store *store, struct str thumbprint);
+/* Takes the new key, which no account has, and lets the old one go. */
+void ca_account_rekey(struct ca_store *store, struct ca_account *account, struct key *key);
 void ca_account_contacts(struct ca_account *account, const struct str *contacts, size_t n);
 
 struct ca_order *ca_order_new(struct ca_store *store, struct ca_account *account, size_t n_links);
@@ -176,11 +181,13 @@ void ca_certificate_revoke(struct ca_store *store, struct ca_certificate *certif
 struct ca_authz *ca_authz_new(struct ca_store *store, struct ca_account *account, struct str name, bool wildcard,
                               size_t n_challenges);
 struct ca_authz *ca_authz_at(const struct ca_store *store, int64_t id);
-/* A valid authorization can be found by its name, until it is taken back: for later orders, and for revocations. */
-void ca_authz_offer(struct ca_store *store, struct ca_authz *authz);
-void ca_authz_withdraw(struct ca_store *store, struct ca_authz *authz);
-struct ca_authz *ca_authz_reusable(const struct ca_store *store, const struct ca_account *account, struct str name,
-                                   bool wildcard);
+/* A valid authorization, or one of newAuthz, is found by its name until it is taken off the list: for later orders, and
+ * for revocations. */
+void ca_authz_list(struct ca_store *store, struct ca_authz *authz);
+void ca_authz_unlist(struct ca_store *store, struct ca_authz *authz);
+/* The next one of that account and name, newest first; `after` NULL: the first. */
+struct ca_authz *ca_authz_listed(const struct ca_store *store, const struct ca_account *account, struct str name,
+                                 bool wildcard, struct ca_authz *after);
 
 void ca_probe_add(struct ca_store *store, uint64_t flow, struct ca_challenge *challenge, int attempt);
 /* Takes the probe out; false: no such flow. *ret_attempt is the query it belonged to. */

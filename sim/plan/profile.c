@@ -1,4 +1,3 @@
-#include "plan/profile.h"
 #include "acme/problem.h"
 #include "base/when.h"
 #include "plan/embedded.h"
@@ -116,15 +115,25 @@ const char *profile_differs(const struct profile *given, const struct profile *b
         int64_t given, base, target;
     } decisions[] = {
 #define DECISION(word, member) {word, (int64_t)given->member, (int64_t)base->member, (int64_t)target->member}
-        DECISION("issue_delay", issue_delay_ms),       DECISION("query_delay", query_delay_ms),
-        DECISION("order_lifetime", order_lifetime_ms), DECISION("authz_lifetime", authz_lifetime_ms),
-        DECISION("reuses_authz", reuses_authz),        DECISION("terms_required", terms_required),
-        DECISION("max_redirects", max_redirects),      DECISION("redirect_any_port", redirect_any_port),
+        DECISION("issue_delay", issue_delay_ms),
+        DECISION("query_delay", query_delay_ms),
+        DECISION("order_lifetime", order_lifetime_ms),
+        DECISION("authz_lifetime", authz_lifetime_ms),
+        DECISION("reuses_authz", reuses_authz),
+        DECISION("terms_required", terms_required),
+        DECISION("max_redirects", max_redirects),
+        DECISION("redirect_any_port", redirect_any_port),
+        DECISION("external_account_required", external_account_required),
+        DECISION("external_accounts", n_external_accounts),
+        DECISION("pre_authorization", pre_authorization),
 #undef DECISION
     };
     for (size_t i = 0; i < COUNTOF(decisions); i++)
         if (decisions[i].given != decisions[i].base && decisions[i].given != decisions[i].target)
             return decisions[i].word;
+    if (memcmp(given->limits, base->limits, sizeof base->limits) != 0 &&
+        memcmp(given->limits, target->limits, sizeof target->limits) != 0)
+        return "rate_limits";
     bool own_law = memcmp(&given->law, &base->law, sizeof base->law) != 0;
     return own_law && memcmp(&given->law, &target->law, sizeof target->law) != 0 ? "transitions" : NULL;
 }
@@ -147,6 +156,8 @@ static const struct {
     {"invalid_authz_shows_only_tried", AT(invalid_authz_shows_only_tried)            },
     {"reuses_authz",                   AT(reuses_authz)                              },
     {"terms_required",                 AT(terms_required)                            },
+    {"external_account_required",      AT(external_account_required)                 },
+    {"pre_authorization",              AT(pre_authorization)                         },
 };
 
 static const struct {
@@ -211,6 +222,12 @@ static const char *const keys[] = {
     "chain_length",
     "revocation_reasons",
     "ocsp_lifetime",
+    "terms",
+    "external_account_required",
+    "external_accounts",
+    "pre_authorization",
+    "orders_per_page",
+    "rate_limits",
     "failed_challenge",
     "transitions",
     "outcomes",
@@ -404,6 +421,11 @@ static void read_members(const struct desk *desk, struct node node, struct profi
         profile->max_body = (size_t)number;
     if ((member = node_member(desk, node, "trims")).value) node_any_text(desk, member, "a text", 16, &profile->trims);
     certificate_rules_read(desk, node, &profile->certificates);
+    if ((member = node_member(desk, node, "terms")).value) read_terms(desk, member, profile);
+    if ((member = node_member(desk, node, "external_accounts")).value) read_external_accounts(desk, member, profile);
+    if ((member = node_member(desk, node, "orders_per_page")).value && node_int(desk, member, 1, 1000, &number))
+        profile->orders_per_page = (int)number;
+    if ((member = node_member(desk, node, "rate_limits")).value) read_rate_limits(desk, member, profile);
     if ((member = node_member(desk, node, "failed_challenge")).value)
         read_failed_challenge(desk, member, &profile->law);
     if ((member = node_member(desk, node, "transitions")).value) read_transitions(desk, member, &profile->law);

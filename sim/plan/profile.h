@@ -7,6 +7,7 @@
 #include "acme/challenge.h"
 #include "acme/lifecycle.h"
 #include "acme/x509.h"
+#include "base/rate.h"
 #include "plan/paper.h"
 
 /* The profile that is meant when none is named, and the base of those that name none. */
@@ -59,6 +60,22 @@ struct certificate_rules {
 /* "failed_challenge" is shorthand for two rows of the law: "kills authz" (the RFC's), "stays in authz" (until the last
  * one has failed), "leaves authz pending" (even then). */
 
+/* Someone known to the CA by other means (RFC 8555 section 7.3.4). */
+struct external_account {
+    struct str kid, mac_key;
+};
+enum { PROFILE_MAX_EXTERNAL_ACCOUNTS = 64 };
+
+/* What is limited, and by what it is counted. */
+enum limit {
+    LIMIT_NEW_ACCOUNT,           /* all accounts together */
+    LIMIT_NEW_ORDER,             /* of one account */
+    LIMIT_FAILED_VALIDATION,     /* of one name by one account; used up, the name is not ordered */
+    LIMIT_DUPLICATE_CERTIFICATE, /* of exactly the same names, whoever orders them */
+    LIMIT_COUNT
+};
+const char *limit_text(enum limit limit); /* "new-account" */
+
 struct profile {
     struct str name, title, note, base; /* name: empty for an object in a scenario */
     struct law law;
@@ -90,6 +107,13 @@ struct profile {
     int64_t authz_lifetime_ms, order_lifetime_ms, certificate_lifetime_ms;
     bool terms_required;
     struct certificate_rules certificates;
+    struct str terms; /* their path below the CA's base; begins with "terms" */
+    bool external_account_required;
+    struct external_account external_accounts[PROFILE_MAX_EXTERNAL_ACCOUNTS];
+    size_t n_external_accounts;
+    bool pre_authorization;          /* there is newAuthz */
+    int orders_per_page;             /* of an account's list */
+    struct rate limits[LIMIT_COUNT]; /* count 0: none */
     struct outcome outcomes[PROFILE_MAX_OUTCOMES];
     size_t n_outcomes;
 };

@@ -236,6 +236,74 @@ static void test_complaints(void **state)
             "unknown place for a value \"{nam}\" - did you mean \"{name}\"?");
 }
 
+static void test_whom_it_serves(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct bench *bench = load(PROFILE_DEFAULT);
+    assert_true(str_is(bench->profile.terms, "terms"));
+    assert_int_equal(bench->profile.orders_per_page, 50);
+    assert_int_equal(bench->profile.n_external_accounts, 0);
+    assert_true(bench->profile.pre_authorization);
+    for (int limit = 0; limit < LIMIT_COUNT; limit++)
+        assert_int_equal(bench->profile.limits[limit].count, 0);
+    done(bench);
+    size_t n;
+    const char *const *names = profile_names(&n);
+    for (size_t i = 0; i < n; i++) { /* no CA that is served by many clients has it */
+        bench = load(names[i]);
+        assert_int_equal(bench->profile.pre_authorization,
+                         strcmp(names[i], "rfc8555") == 0 || strcmp(names[i], "same-authz") == 0);
+        done(bench);
+    }
+
+    bench = read_value("{\"terms\": \"terms/v2\", \"external_account_required\": true, \"external_accounts\": "
+                       "{\"kid-1\": \"AAECAwQFBgcICQoLDA0ODw\"}, \"pre_authorization\": false, \"orders_per_page\": 2, "
+                       "\"rate_limits\": {\"new-order\": \"300 per 3h\", \"new-account\": \"none\"}}",
+                       OK);
+    const struct profile *p = &bench->profile;
+    assert_true(str_is(p->terms, "terms/v2"));
+    assert_true(p->external_account_required && !p->pre_authorization);
+    assert_int_equal(p->n_external_accounts, 1);
+    assert_true(str_is(p->external_accounts[0].kid, "kid-1"));
+    assert_int_equal(p->external_accounts[0].mac_key.n, 16);
+    assert_int_equal(p->external_accounts[0].mac_key.at[15], 15);
+    assert_int_equal(p->orders_per_page, 2);
+    assert_int_equal(p->limits[LIMIT_NEW_ORDER].count, 300);
+    assert_int_equal(p->limits[LIMIT_NEW_ORDER].per_ms, INT64_C(10800000));
+    assert_int_equal(p->limits[LIMIT_NEW_ACCOUNT].count, 0);
+    assert_int_equal(p->limits[LIMIT_DUPLICATE_CERTIFICATE].count, 0);
+    struct bench *plain = load(PROFILE_DEFAULT);
+    assert_string_equal(profile_differs(p, &plain->profile, &plain->profile), "external_account_required");
+    done(plain);
+    done(bench);
+
+    bench = read_value("{\"rate_limits\": {\"new-order\": \"1 per 1h\"}}", OK);
+    plain = load(PROFILE_DEFAULT);
+    assert_string_equal(profile_differs(&bench->profile, &plain->profile, &plain->profile), "rate_limits");
+    assert_null(profile_differs(&bench->profile, &plain->profile, &bench->profile));
+    done(plain);
+    done(bench);
+
+    refused("{\"terms\": \"/tos\"}", 17, "\"/tos\" is no path of terms");
+    refused("{\"terms\": \"terms?\"}", 17, "\"terms?\" is no path of terms");
+    refused("{\"external_accounts\": {\"kid-1\": \"AAECAwQFBgcICQoLDA0ODw==\"}}", 39, "a MAC key is 16 to 1024 octets");
+    refused("{\"external_accounts\": {\"kid-1\": \"AAECAwQFBgcICQoLDA0O\"}}", 39, "a MAC key is 16 to 1024 octets");
+    refused("{\"external_accounts\": {\"k\\u00fc\": \"AAECAwQFBgcICQoLDA0ODw\"}}", 30, "a key identifier is");
+    refused("{\"rate_limits\": {\"new-orders\": \"1 per 1h\"}}", 24,
+            "unknown rate limit \"new-orders\" - did you mean \"new-order\"?");
+    refused("{\"rate_limits\": {\"new-order\": \"1/h\"}}", 37, "\"1/h\" is not a rate: write \"300 per 3h\"");
+    refused("{\"rate_limits\": {\"new-order\": \"0 per 1h\"}}", 37, "\"0 per 1h\": a rate is 1 to 100000 per");
+    refused("{\"orders_per_page\": 0}", 27, "0 ");
+
+    struct buf many = {.arena = &arena};
+    for (int i = 0; i <= PROFILE_MAX_EXTERNAL_ACCOUNTS; i++)
+        buf_fmt(&many, "%s\"k%d\": \"AAECAwQFBgcICQoLDA0ODw\"", i ? ", " : "{\"external_accounts\": {", i);
+    buf_add_c(&many, "}}");
+    done(read_value(buf_str(&many).at, ERR_MALFORMED));
+    arena_done(&arena);
+}
+
 /* No value of a wrong type is taken anywhere, and none does harm. */
 static void test_wrong_types_at_every_key(void **state)
 {
@@ -272,6 +340,12 @@ static void test_wrong_types_at_every_key(void **state)
                                        "order_lifetime",
                                        "certificate_lifetime",
                                        "terms_required",
+                                       "terms",
+                                       "external_account_required",
+                                       "external_accounts",
+                                       "pre_authorization",
+                                       "orders_per_page",
+                                       "rate_limits",
                                        "failed_challenge",
                                        "transitions",
                                        "outcomes"};
@@ -351,10 +425,11 @@ static void test_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),      cmocka_unit_test(test_default),
-        cmocka_unit_test(test_presets),    cmocka_unit_test(test_object_over_a_base),
-        cmocka_unit_test(test_complaints), cmocka_unit_test(test_wrong_types_at_every_key),
-        cmocka_unit_test(test_schedules),  cmocka_unit_test(test_folder),
+        cmocka_unit_test(test_names),          cmocka_unit_test(test_default),
+        cmocka_unit_test(test_presets),        cmocka_unit_test(test_object_over_a_base),
+        cmocka_unit_test(test_complaints),     cmocka_unit_test(test_wrong_types_at_every_key),
+        cmocka_unit_test(test_schedules),      cmocka_unit_test(test_folder),
+        cmocka_unit_test(test_whom_it_serves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
