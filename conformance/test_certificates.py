@@ -4,6 +4,7 @@ HTTPS, by clients that share no code with the program."""
 import base64
 import contextlib
 import datetime
+import ipaddress
 import json
 import re
 import subprocess
@@ -391,3 +392,141 @@ def test_alternate_chains_are_private(tmp_path):
         order = prove_all(client.order(*NAMES))
         order.finalize(csr_der(NAMES)).ok()
         other.post(order.poll("valid")["certificate"] + "/1").refused(403, "unauthorized")
+
+
+# --- IP addresses: RFC 8738 ---
+
+ADDRESSES = ["192.0.2.7", "2001:db8::1"]
+
+
+def ip(value):
+    return {"type": "ip", "value": value}
+
+
+def dns(value):
+    return {"type": "dns", "value": value}
+
+
+def order_of(client, *identifiers):
+    reply = client.post(client.directory["newOrder"], {"identifiers": list(identifiers)}).ok(201)
+    assert reply.json()["identifiers"] == list(identifiers)
+    return serving.Order(client, reply.headers["Location"], reply.json())
+
+
+def address_csr(dns_names, addresses, more=()):
+    names = [x509.DNSName(name) for name in dns_names] + [x509.IPAddress(ipaddress.ip_address(a)) for a in addresses]
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    builder = builder.add_extension(x509.SubjectAlternativeName([*names, *more]), critical=False)
+    return builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(DER)
+
+
+@pytest.fixture(scope="module")
+def target():
+    with serving.target_running() as target:
+        yield target
+
+
+@pytest.fixture(scope="module")
+def addresses(target, tmp_path_factory):
+    """A server that really validates, and takes addresses."""
+    folder = tmp_path_factory.mktemp("addresses")
+    profiles = folder / "profiles"
+    profiles.mkdir()
+    (profiles / "mine.json").write_text(json.dumps({"title": "mine", "ip_identifiers": True}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACMEDRILL_PROFILES", str(profiles))
+        with serving.serving(folder, "--profile", "mine", "--speed", "10", http_port=target.port) as server:
+            yield server
+
+
+@pytest.fixture
+def roamer(addresses):
+    with registered(addresses) as client:
+        yield client
+
+
+def test_certificates_for_addresses(addresses, roamer, target, tmp_path):
+    target.start("ok")
+    order = order_of(roamer, *map(ip, ADDRESSES), dns("a.example.test"))
+    for i, value in enumerate(ADDRESSES):
+        authz = order.authz(i)
+        assert authz["identifier"] == ip(value) and "wildcard" not in authz
+        assert {challenge["type"] for challenge in authz["challenges"]} == {"http-01", "tls-alpn-01"}
+    assert order.authz(2)["identifier"] == dns("a.example.test")
+    order.prove_all(target)
+    assert {fetch.host for fetch in target.fetches} == {"192.0.2.7", "[2001:db8::1]", "a.example.test"}
+    order.finalize(address_csr(["a.example.test"], ADDRESSES)).ok()
+    chain = order.download()
+    names = chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert sorted(map(str, names.get_values_for_type(x509.IPAddress))) == ADDRESSES
+    assert names.get_values_for_type(x509.DNSName) == ["a.example.test"]
+    good, said = serving.openssl_verifies(chain, addresses.trust, tmp_path)
+    assert good, said
+
+
+def test_address_alone(roamer, target):
+    """There is no name for a subject: the alternative name is critical then."""
+    target.start("ok")
+    order = order_of(roamer, ip(ADDRESSES[1]))
+    order.prove_all(target)
+    order.finalize(address_csr([], [ADDRESSES[1]])).ok()
+    leaf = order.download()[0]
+    assert leaf.subject == x509.Name([])
+    assert leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).critical
+    assert is_revoked(revoke(roamer, leaf))
+
+
+def test_the_error_of_an_address(roamer, target):
+    target.start("404")
+    order = order_of(roamer, ip(ADDRESSES[0]))
+    url, _ = order.answer(target)
+    challenge = serving.until(lambda: (c := roamer.post(url).ok().json()).get("error") and c, "an error")
+    assert challenge["error"]["subproblems"][0]["identifier"] == ip(ADDRESSES[0])
+
+
+NOT_CANONICAL = ["2001:DB8::1", "2001:db8:0:0:0:0:0:1", "2001:0db8::1", "2001:db8::0:1", "::ffff:192.0.2.1"]
+NO_ADDRESSES = ["", "a.example.test", "*.192.0.2.1", "192.0.2", "192.0.2.01", "192.0.2.256", "[2001:db8::1]", "fe80::1%eth0", "192.0.2.1/32"]
+
+
+@pytest.mark.parametrize("value", NOT_CANONICAL + NO_ADDRESSES)
+def test_how_addresses_are_not_written(roamer, value):
+    roamer.post(roamer.directory["newOrder"], {"identifiers": [ip(value)]}).refused(400, "malformed")
+
+
+def test_an_address_is_no_dns_name(roamer):
+    problem = roamer.post(roamer.directory["newOrder"], {"identifiers": [dns("192.0.2.1")]}).refused(400, "rejectedIdentifier")
+    assert problem["subproblems"][0]["identifier"] == dns("192.0.2.1")
+    roamer.post(roamer.directory["newOrder"], {"identifiers": [{"type": "onion", "value": "x"}]}).refused(
+        400, "unsupportedIdentifier"
+    )
+
+
+@pytest.mark.parametrize(
+    "der",
+    [
+        address_csr([], []),
+        address_csr([], [ADDRESSES[1]]),
+        address_csr([], ADDRESSES),
+        address_csr([ADDRESSES[0]], []),  # as a dns name
+        address_csr(["a.example.test"], [ADDRESSES[0]]),
+        address_csr([], [ADDRESSES[0]], [x509.RFC822Name("a@example.test")]),
+    ],
+    ids=["none", "another", "more", "as dns", "a name too", "a mailbox too"],
+)
+def test_csr_and_order_must_agree(roamer, target, der):
+    target.start("ok")
+    order = order_of(roamer, ip(ADDRESSES[0]))
+    order.prove_all(target)
+    order.finalize(der).refused(400, "badCSR")
+    order.finalize(address_csr([], [ADDRESSES[0]])).ok()
+
+
+def test_addresses_are_an_extension(client):
+    client.post(client.directory["newOrder"], {"identifiers": [ip("192.0.2.1")]}).refused(400, "unsupportedIdentifier")
+
+
+def test_no_challenge_for_addresses(tmp_path):
+    with serving_profile(tmp_path, ip_identifiers=True) as server, registered(server) as client:
+        order = prove_all(order_of(client, ip("192.0.2.1")))
+        order.finalize(address_csr([], ["192.0.2.1"])).ok()
+        assert order.download()

@@ -10,7 +10,8 @@ struct problem {
     struct str type; /* without the prefix: "badNonce"; or a whole URI of somebody else's; empty = absent */
     int status;      /* HTTP status, 0 = absent */
     struct str detail;
-    struct str identifier;             /* dns identifier of a subproblem, empty = absent */
+    struct str identifier;             /* of a subproblem, empty = absent */
+    bool address;                      /* it is of type "ip" (RFC 8738), not "dns" */
     const struct problem *subproblems; /* n_subproblems of them, borrowed */
     size_t n_subproblems;
     struct str algorithms; /* badSignatureAlgorithm only: JSON array text, empty = absent */

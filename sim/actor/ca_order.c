@@ -1,4 +1,5 @@
 /* Orders: RFC 8555 section 7.4, and how their authorizations move them (7.1.6). */
+#include "acme/address.h"
 #include "actor/ca_parts.h"
 #include "base/when.h"
 
@@ -32,8 +33,8 @@ void order_answer(struct visit *visit, struct ca_order *order, int status)
     if (order->not_after_ms) doc.not_after = when_rfc3339(arena, order->not_after_ms);
     for (uint32_t i = 0; i < order->n_links; i++) {
         const struct ca_authz *authz = order->links[i].authz;
-        doc.identifiers[i].type = STR("dns");
-        doc.identifiers[i].value = authz->wildcard ? str_fmt(arena, "*.%.*s", STR_ARGS(authz->name)) : authz->name;
+        doc.identifiers[i] = authz_identifier(authz);
+        if (authz->wildcard) doc.identifiers[i].value = str_fmt(arena, "*.%.*s", STR_ARGS(authz->name));
         doc.authorizations[i] = authz_url(ca, arena, authz);
     }
     if (shown == STATUS_VALID && order->subject.status == STATUS_VALID)
@@ -50,7 +51,7 @@ void order_answer(struct visit *visit, struct ca_order *order, int status)
 
 /* --- newOrder --- */
 struct wish {
-    struct str name; /* lower case, without "*." */
+    struct str name; /* lower case, without "*."; or an address */
     bool wildcard;
 };
 
@@ -61,13 +62,31 @@ static bool all_digits(struct str s)
     return s.n > 0;
 }
 
+/* The same for an address: RFC 8738 section 3 has one way to write each. */
+static const char *address_refused(const struct ca *ca, struct str text, struct arena *arena, struct wish *ret,
+                                   const char **ret_type)
+{
+    enum challenge_type types[CHALLENGE_TYPE_COUNT];
+    unsigned char octets[16];
+    *ret_type = "malformed";
+    if (!address_octets(text, octets)) return "this is no IP address";
+    if (!address_canonical(text)) return "this is not how RFC 5952 and RFC 8738 write the address";
+    *ret_type = "rejectedIdentifier";
+    *ret = (struct wish){str_copy(arena, text), false};
+    return authz_types(ca, text, false, types) ? NULL : "no challenge is offered that can prove control of an address";
+}
+
 /* Why this name gets no certificate; NULL: it may. *ret_type is the problem type. */
 static const char *name_refused(const struct ca *ca, const struct identifier_doc *identifier, struct arena *arena,
                                 struct wish *ret, const char **ret_type)
 {
     struct str value = identifier->value;
     *ret_type = "unsupportedIdentifier";
-    if (!str_is(identifier->type, "dns")) return "only identifiers of type \"dns\" are supported";
+    if (ca->profile->certificates.ip_identifiers && str_is(identifier->type, "ip"))
+        return address_refused(ca, value, arena, ret, ret_type);
+    if (!str_is(identifier->type, "dns"))
+        return ca->profile->certificates.ip_identifiers ? "only identifiers of type \"dns\" and \"ip\" are supported"
+                                                        : "only identifiers of type \"dns\" are supported";
 
     *ret_type = "malformed";
     if (value.n == 0 || value.n > 255) return "the name is empty or too long";
@@ -87,7 +106,7 @@ static const char *name_refused(const struct ca *ca, const struct identifier_doc
         last = rest;
     if (all_digits(last)) return "an address is not a name";
     enum challenge_type types[CHALLENGE_TYPE_COUNT];
-    if (authz_types(ca, wildcard, types) == 0)
+    if (authz_types(ca, base, wildcard, types) == 0)
         return "no challenge is offered that can prove control of a wildcard name";
     *ret = (struct wish){base, wildcard};
     return NULL;
@@ -121,6 +140,7 @@ static bool names_accepted(struct visit *visit, const struct order_doc *doc, str
             refused[n_refused++] = (struct problem){
                 .type = str_c(type),
                 .identifier = str_is(str_c(type), "rejectedIdentifier") ? doc->identifiers[i].value : (struct str){0},
+                .address = str_is(doc->identifiers[i].type, "ip"),
                 .detail = str_fmt(arena, "\"%.*s\": %s", STR_ARGS(doc->identifiers[i].value), why),
             };
             continue;

@@ -131,8 +131,10 @@ void issuer_get(struct visit *visit);
 struct str authz_url(const struct ca *ca, struct arena *arena, const struct ca_authz *authz);
 struct ca_authz *authz_create(struct ca *ca, struct turn *turn, struct ca_account *account, struct str name,
                               bool wildcard);
+/* As the authorization shows it: of type "dns" or "ip" (RFC 8738), without "*.". */
+struct identifier_doc authz_identifier(const struct ca_authz *authz);
 /* The types offered for a name; 0: none. */
-size_t authz_types(const struct ca *ca, bool wildcard, enum challenge_type ret[CHALLENGE_TYPE_COUNT]);
+size_t authz_types(const struct ca *ca, struct str name, bool wildcard, enum challenge_type ret[CHALLENGE_TYPE_COUNT]);
 void authz_post(struct visit *visit);
 void authz_challenge_valid(struct ca *ca, struct turn *turn, struct ca_authz *authz);
 void authz_challenge_failed(struct ca *ca, struct turn *turn, struct ca_challenge *challenge);

@@ -147,6 +147,7 @@ static const struct {
     {"invalid_authz_shows_only_tried", AT(invalid_authz_shows_only_tried)            },
     {"reuses_authz",                   AT(reuses_authz)                              },
     {"terms_required",                 AT(terms_required)                            },
+    {"ip_identifiers",                 AT(certificates.ip_identifiers)               },
 };
 
 static const struct {
@@ -207,6 +208,7 @@ static const char *const keys[] = {
     "order_lifetime",
     "certificate_lifetime",
     "terms_required",
+    "ip_identifiers",
     "alternate_chains",
     "chain_length",
     "revocation_reasons",

@@ -51,6 +51,7 @@ enum client_retry {
 /* What this CA makes of certificates: plan/profile_certs.c. */
 enum { REASON_COUNT = 11 }; /* codes of RFC 5280 section 5.3.1 */
 struct certificate_rules {
+    bool ip_identifiers;         /* RFC 8738 */
     int alternate_chains;        /* roots besides the first that certify the same intermediate */
     int chain_length;            /* intermediates */
     int64_t ocsp_lifetime_ms;    /* of an OCSP answer and of a CRL */
