@@ -4,6 +4,7 @@ HTTPS, by clients that share no code with the program."""
 import base64
 import contextlib
 import datetime
+import email.utils
 import ipaddress
 import json
 import re
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID
-from serving import GONE, Client, EcKey, b64, csr_der, p256
+from serving import GONE, Client, EcKey, b64, csr_der, p256, unb64
 
 DER = serialization.Encoding.DER
 NAMES = ["a.example.test", "*.b.example.test"]
@@ -530,3 +531,104 @@ def test_no_challenge_for_addresses(tmp_path):
         order = prove_all(order_of(client, ip("192.0.2.1")))
         order.finalize(address_csr([], ["192.0.2.1"])).ok()
         assert order.download()
+
+
+# --- renewal information: RFC 9773 ---
+
+
+def renewal_id(leaf):
+    """Section 4.1, from the certificate alone."""
+    key_id = leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    serial = leaf.serial_number
+    return f"{b64(key_id)}.{b64(serial.to_bytes(serial.bit_length() // 8 + 1, 'big'))}"
+
+
+def window(client, leaf):
+    reply = client.request("GET", f"{client.directory['renewalInfo']}/{renewal_id(leaf)}").ok()
+    info = reply.json()
+    start, end = (datetime.datetime.strptime(info["suggestedWindow"][key], "%Y-%m-%dT%H:%M:%SZ") for key in ("start", "end"))
+    assert start < end
+    return reply, info, start, end
+
+
+def seconds(time):
+    """To the next second: parts of one are dropped here and there."""
+    return datetime.timedelta(seconds=time)
+
+
+def test_suggested_window(client):
+    leaf, _, _ = obtain(client)
+    reply, info, start, end = window(client, leaf)
+    lifetime = leaf.not_valid_after - leaf.not_valid_before
+    assert abs(start - leaf.not_valid_before - lifetime * 0.66) <= seconds(1)
+    assert abs(end - leaf.not_valid_before - lifetime * 0.9) <= seconds(1)
+    assert reply.headers["Retry-After"] == "21600"
+    assert set(info) == {"suggestedWindow"}
+
+
+def test_suggested_window_of_a_revoked_certificate(client):
+    leaf, _, _ = obtain(client)
+    revoke(client, leaf).ok()
+    _, _, _, end = window(client, leaf)
+    assert end <= datetime.datetime.utcnow()
+
+
+def test_window_is_the_profiles(tmp_path):
+    rules = {"renewal_window": "0%..1%", "renewal_explanation": "https://ca.test/why", "renewal_retry_after": "90s"}
+    with serving_profile(tmp_path, **rules, retry_after="date") as server, registered(server) as client:
+        leaf, _, _ = obtain(client)
+        reply, info, start, end = window(client, leaf)
+        assert abs(start - leaf.not_valid_before) <= seconds(1)
+        assert abs(end - start - (leaf.not_valid_after - leaf.not_valid_before) / 100) <= seconds(1)
+        assert info["explanationURL"] == "https://ca.test/why"
+        again = email.utils.parsedate_to_datetime(reply.headers["Retry-After"]).replace(tzinfo=None)
+        assert abs(again - datetime.datetime.utcnow() - seconds(90)) < seconds(30)
+
+
+def test_no_renewal_information(tmp_path):
+    with serving_profile(tmp_path, renewal_window="none") as server, registered(server) as client:
+        assert "renewalInfo" not in client.directory
+        leaf, _, _ = obtain(client)
+        client.request("GET", f"{server.base}/renewal/{renewal_id(leaf)}").refused(404, "malformed")
+        order = new_order(client, renewal_id(leaf)).ok(201)  # a member that nobody knows
+        assert "replaces" not in order.json()
+
+
+def test_ids_of_no_certificate(client):
+    leaf, _, _ = obtain(client)
+    key_id, serial = renewal_id(leaf).split(".")
+    rows = {f"{b64(b'x' * 20)}.{serial}": 404, f"{key_id}.{b64(b'x')}": 404, f"{key_id}.{b64(bytes(1) + unb64(serial))}": 404}
+    rows |= dict.fromkeys([key_id, f"{key_id}.", f".{serial}", f"{key_id}.{serial}=", f"{key_id}.{serial}.{serial}", "", "%"], 400)
+    for wrong, status in rows.items():
+        client.request("GET", f"{client.directory['renewalInfo']}/{wrong}").refused(status, "malformed")
+        new_order(client, wrong).refused(400, "malformed") if wrong else None
+    client.request("POST", f"{client.directory['renewalInfo']}/{renewal_id(leaf)}", b"{}").refused(405, "malformed")
+
+
+def new_order(client, replaces, names=NAMES):
+    body = {"identifiers": [dns(name) for name in names], "replaces": replaces}
+    return client.post(client.directory["newOrder"], body)
+
+
+def test_replaces(client):
+    leaf, _, _ = obtain(client)
+    reply = new_order(client, renewal_id(leaf), [NAMES[1], "other.example.test"]).ok(201)  # one name in common is enough
+    order = serving.Order(client, reply.headers["Location"], reply.json())
+    assert order.document["replaces"] == order.read()["replaces"] == renewal_id(leaf)
+    new_order(client, renewal_id(leaf)).refused(409, "alreadyReplaced")
+    client.post(order.authz_urls[0], {"status": "deactivated"}).ok()
+    assert order.read()["status"] == "invalid"
+    reply = new_order(client, renewal_id(leaf)).ok(201)  # for the one that replaced it came to nothing
+    order = prove_all(serving.Order(client, reply.headers["Location"], reply.json()))
+    order.finalize(csr_der(NAMES)).ok()
+    assert order.download()[0].serial_number != leaf.serial_number
+    assert order.read()["replaces"] == renewal_id(leaf)
+    new_order(client, renewal_id(leaf)).refused(409, "alreadyReplaced")
+
+
+def test_replaces_refused(client, stranger):
+    leaf, _, _ = obtain(client)
+    new_order(stranger, renewal_id(leaf)).refused(403, "unauthorized")
+    new_order(client, renewal_id(leaf), ["other.example.test", "b.example.test"]).refused(400, "malformed")
+    new_order(client, 7).refused(400, "malformed")
+    new_order(client, renewal_id(leaf)).ok(201)  # none of these has replaced it

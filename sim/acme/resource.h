@@ -24,7 +24,7 @@ struct account_doc { /* reply, and request of newAccount / update */
 struct identifier_doc {
     struct str type, value; /* "dns", "a.example.test" or "*.example.test" in an order */
 };
-struct order_doc {                             /* reply, and request of newOrder (identifiers and dates only) */
+struct order_doc {                             /* reply, and request of newOrder (what a client may wish only) */
     struct str status;                         /* the text as sent, may be no status at all */
     struct str expires, not_before, not_after; /* RFC 3339 */
     struct identifier_doc *identifiers;
@@ -32,8 +32,13 @@ struct order_doc {                             /* reply, and request of newOrder
     struct str *authorizations;
     size_t n_authorizations;
     struct str finalize, certificate;
+    struct str replaces; /* RFC 9773 section 5 */
     bool has_error;
     struct problem error;
+};
+struct renewal_doc {        /* RFC 9773 section 4.2 */
+    struct str start, end;  /* RFC 3339 */
+    struct str explanation; /* URL */
 };
 struct challenge_doc {
     struct str type, url, status, token, validated;
@@ -57,6 +62,7 @@ enum err account_read(struct arena *arena, struct str json, struct account_doc *
 struct str order_write(struct arena *arena, const struct order_doc *doc);
 struct str order_request(struct arena *arena, const struct order_doc *doc);
 enum err order_read(struct arena *arena, struct str json, struct order_doc *ret);
+struct str renewal_write(struct arena *arena, const struct renewal_doc *doc);
 struct str challenge_write(struct arena *arena, const struct challenge_doc *doc);
 enum err challenge_read(struct arena *arena, struct str json, struct challenge_doc *ret);
 struct str authz_write(struct arena *arena, const struct authz_doc *doc);

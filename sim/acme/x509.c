@@ -366,6 +366,11 @@ struct str issuer_intermediate_der(const struct issuer *issuer)
     return issuer->intermediates[0].der;
 }
 
+struct str issuer_key_id(const struct issuer *issuer)
+{
+    return issuer->intermediates[0].id;
+}
+
 void issuer_set_urls(struct issuer *issuer, const struct issuer_urls *urls)
 {
     issuer->urls = (struct issuer_urls){

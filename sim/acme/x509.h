@@ -39,6 +39,7 @@ struct str issuer_root_pem(const struct issuer *issuer); /* all roots, the one o
 /* What stands between a leaf and root i, the leaf's issuer first; .at NULL: there is no such chain. */
 struct str issuer_chain_pem(const struct issuer *issuer, size_t i);
 struct str issuer_intermediate_der(const struct issuer *issuer); /* that issues the leaves */
+struct str issuer_key_id(const struct issuer *issuer);           /* its key identifier, as leaves have it */
 /* Where relying parties find status and issuer of the leaves made from now on; without it leaves have no such URLs. */
 struct issuer_urls {
     struct str ocsp, crl, certificate;

@@ -60,6 +60,7 @@ static const struct route routes[] = {
     {"/challenge/",   NULL,        challenge_post, SIGNER_ACCOUNT, true,  false},
     {"/certificate/", NULL,        cert_post,      SIGNER_ACCOUNT, true,  false},
     {"/revoke-cert",  "",          revoke_post,    SIGNER_EITHER,  false, false},
+    {"/renewal/",     NULL,        renewal_get,    SIGNER_NOBODY,  false, true },
     {"/ocsp",         "",          ocsp_post,      SIGNER_PLAIN,   false, false},
     {"/ocsp/",        NULL,        ocsp_get,       SIGNER_PLAIN,   false, true },
     {"/crl",          "",          crl_get,        SIGNER_PLAIN,   false, true },
@@ -376,6 +377,7 @@ struct actor *ca_new(const struct ca_options *options)
         .new_account = ca_url(ca, &ca->arena, "/new-account"),
         .new_order = ca_url(ca, &ca->arena, "/new-order"),
         .revoke_cert = ca_url(ca, &ca->arena, "/revoke-cert"),
+        .renewal_info = ca->profile->certs.renewal_to ? ca_url(ca, &ca->arena, "/renewal") : (struct str){0},
         .terms = ca->profile->terms_required ? ca_url(ca, &ca->arena, "/terms") : (struct str){0},
     };
     ca->directory = directory_write(&ca->arena, &doc);

@@ -31,6 +31,7 @@ void order_answer(struct visit *visit, struct ca_order *order, int status)
     };
     if (order->not_before_ms) doc.not_before = when_rfc3339(arena, order->not_before_ms);
     if (order->not_after_ms) doc.not_after = when_rfc3339(arena, order->not_after_ms);
+    if (order->replaces) doc.replaces = renewal_id(ca, arena, order->replaces);
     for (uint32_t i = 0; i < order->n_links; i++) {
         const struct ca_authz *authz = order->links[i].authz;
         doc.identifiers[i] = authz_identifier(authz);
@@ -82,11 +83,11 @@ static const char *name_refused(const struct ca *ca, const struct identifier_doc
 {
     struct str value = identifier->value;
     *ret_type = "unsupportedIdentifier";
-    if (ca->profile->certificates.ip_identifiers && str_is(identifier->type, "ip"))
+    if (ca->profile->certs.ip_identifiers && str_is(identifier->type, "ip"))
         return address_refused(ca, value, arena, ret, ret_type);
     if (!str_is(identifier->type, "dns"))
-        return ca->profile->certificates.ip_identifiers ? "only identifiers of type \"dns\" and \"ip\" are supported"
-                                                        : "only identifiers of type \"dns\" are supported";
+        return ca->profile->certs.ip_identifiers ? "only identifiers of type \"dns\" and \"ip\" are supported"
+                                                 : "only identifiers of type \"dns\" are supported";
 
     *ret_type = "malformed";
     if (value.n == 0 || value.n > 255) return "the name is empty or too long";
@@ -174,6 +175,21 @@ static bool dates_accepted(struct visit *visit, const struct order_doc *doc, int
     return true;
 }
 
+/* RFC 9773 section 5: an order that replaces a certificate has a name in common with it. */
+static bool renews(struct visit *visit, const struct wish *wishes, size_t n, const struct ca_certificate *replaced)
+{
+    if (!replaced) return true;
+    const struct ca_order *order = replaced->order;
+    for (size_t i = 0; i < n; i++)
+        for (uint32_t k = 0; k < order->n_links; k++) {
+            const struct ca_authz *authz = order->links[k].authz;
+            if (authz->wildcard == wishes[i].wildcard && str_eq(authz->name, wishes[i].name)) return true;
+        }
+    answer_refuse(&visit->answer, visit->turn, 0, "malformed",
+                  "the order has no identifier in common with the certificate that it replaces");
+    return false;
+}
+
 static struct ca_authz *authz_for(struct visit *visit, const struct wish *wish)
 {
     struct ca *ca = visit->ca;
@@ -202,13 +218,17 @@ void order_create(struct visit *visit)
     struct wish *wishes = ARENA_ARRAY(turn->arena, struct wish, doc.n_identifiers);
     size_t n = 0;
     int64_t not_before_ms, not_after_ms;
+    struct ca_certificate *replaced = NULL;
     if (!names_accepted(visit, &doc, wishes, &n)) return;
     if (!dates_accepted(visit, &doc, &not_before_ms, &not_after_ms)) return;
+    if (!renewal_accepted(visit, doc.replaces, &replaced) || !renews(visit, wishes, n, replaced)) return;
 
     struct ca_order *order = ca_order_new(&ca->store, visit->account, n);
     order->expires_ms = turn->now_ms + ca->profile->order_lifetime_ms;
     order->not_before_ms = not_before_ms;
     order->not_after_ms = not_after_ms;
+    order->replaces = replaced;
+    if (replaced) replaced->replaced_by = order;
     for (size_t i = 0; i < n; i++) {
         struct ca_authz *authz = authz_for(visit, &wishes[i]);
         ca_order_link(order, i, authz);

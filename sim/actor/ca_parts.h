@@ -121,6 +121,13 @@ void cert_issue_due(struct ca *ca, struct turn *turn);
 /* --- ca_revoke.c --- */
 void revoke_post(struct visit *visit);
 
+/* --- ca_renewal.c --- */
+struct str renewal_id(const struct ca *ca, struct arena *arena, const struct ca_certificate *certificate);
+void renewal_get(struct visit *visit);
+/* May an order replace the certificate of this id? *ret is NULL when the id is empty or nobody asks here. Else the
+ * answer is set. */
+bool renewal_accepted(struct visit *visit, struct str replaces, struct ca_certificate **ret);
+
 /* --- ca_status.c --- */
 void ocsp_post(struct visit *visit);
 void ocsp_get(struct visit *visit);

@@ -147,7 +147,7 @@ static const struct {
     {"invalid_authz_shows_only_tried", AT(invalid_authz_shows_only_tried)            },
     {"reuses_authz",                   AT(reuses_authz)                              },
     {"terms_required",                 AT(terms_required)                            },
-    {"ip_identifiers",                 AT(certificates.ip_identifiers)               },
+    {"ip_identifiers",                 AT(certs.ip_identifiers)                      },
 };
 
 static const struct {
@@ -156,16 +156,17 @@ static const struct {
     int64_t min_ms, max_ms;
     bool none; /* the word "none" stands for 0 */
 } durations[] = {
-    {"client_retry_every",   AT(client_retry_every_ms),         0,     DAY_MS,        true },
-    {"query_delay",          AT(query_delay_ms),                0,     DAY_MS,        false},
-    {"query_timeout",        AT(query_limit_ms),                100,   DAY_MS,        false},
-    {"retry_after_authz",    AT(retry_after_authz_ms),          0,     400 * DAY_MS,  true },
-    {"retry_after_order",    AT(retry_after_order_ms),          0,     400 * DAY_MS,  true },
-    {"issue_delay",          AT(issue_delay_ms),                0,     30 * DAY_MS,   false},
-    {"authz_lifetime",       AT(authz_lifetime_ms),             1000,  4000 * DAY_MS, false},
-    {"order_lifetime",       AT(order_lifetime_ms),             1000,  4000 * DAY_MS, false},
-    {"certificate_lifetime", AT(certificate_lifetime_ms),       60000, 4000 * DAY_MS, false},
-    {"ocsp_lifetime",        AT(certificates.ocsp_lifetime_ms), 60000, 4000 * DAY_MS, false},
+    {"client_retry_every",   AT(client_retry_every_ms),   0,     DAY_MS,        true },
+    {"query_delay",          AT(query_delay_ms),          0,     DAY_MS,        false},
+    {"query_timeout",        AT(query_limit_ms),          100,   DAY_MS,        false},
+    {"retry_after_authz",    AT(retry_after_authz_ms),    0,     400 * DAY_MS,  true },
+    {"retry_after_order",    AT(retry_after_order_ms),    0,     400 * DAY_MS,  true },
+    {"issue_delay",          AT(issue_delay_ms),          0,     30 * DAY_MS,   false},
+    {"authz_lifetime",       AT(authz_lifetime_ms),       1000,  4000 * DAY_MS, false},
+    {"order_lifetime",       AT(order_lifetime_ms),       1000,  4000 * DAY_MS, false},
+    {"certificate_lifetime", AT(certificate_lifetime_ms), 60000, 4000 * DAY_MS, false},
+    {"renewal_retry_after",  AT(certs.renewal_again_ms),  1000,  400 * DAY_MS,  false},
+    {"ocsp_lifetime",        AT(certs.ocsp_lifetime_ms),  60000, 4000 * DAY_MS, false},
 };
 
 static const char *const retry_on_words[] = {"any", "transient"};
@@ -213,6 +214,9 @@ static const char *const keys[] = {
     "chain_length",
     "revocation_reasons",
     "ocsp_lifetime",
+    "renewal_window",
+    "renewal_retry_after",
+    "renewal_explanation",
     "failed_challenge",
     "transitions",
     "outcomes",
@@ -405,7 +409,7 @@ static void read_members(const struct desk *desk, struct node node, struct profi
     if ((member = node_member(desk, node, "max_body")).value && node_int(desk, member, 1, 65535, &number))
         profile->max_body = (size_t)number;
     if ((member = node_member(desk, node, "trims")).value) node_any_text(desk, member, "a text", 16, &profile->trims);
-    certificate_rules_read(desk, node, &profile->certificates);
+    certificate_rules_read(desk, node, &profile->certs);
     if ((member = node_member(desk, node, "failed_challenge")).value)
         read_failed_challenge(desk, member, &profile->law);
     if ((member = node_member(desk, node, "transitions")).value) read_transitions(desk, member, &profile->law);
