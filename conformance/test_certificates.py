@@ -4,6 +4,8 @@ HTTPS, by clients that share no code with the program."""
 import base64
 import contextlib
 import datetime
+import email.utils
+import ipaddress
 import json
 import re
 import subprocess
@@ -18,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID
-from serving import GONE, Client, EcKey, b64, csr_der, p256
+from serving import GONE, Client, EcKey, b64, csr_der, p256, unb64
 
 DER = serialization.Encoding.DER
 NAMES = ["a.example.test", "*.b.example.test"]
@@ -391,3 +393,242 @@ def test_alternate_chains_are_private(tmp_path):
         order = prove_all(client.order(*NAMES))
         order.finalize(csr_der(NAMES)).ok()
         other.post(order.poll("valid")["certificate"] + "/1").refused(403, "unauthorized")
+
+
+# --- IP addresses: RFC 8738 ---
+
+ADDRESSES = ["192.0.2.7", "2001:db8::1"]
+
+
+def ip(value):
+    return {"type": "ip", "value": value}
+
+
+def dns(value):
+    return {"type": "dns", "value": value}
+
+
+def order_of(client, *identifiers):
+    reply = client.post(client.directory["newOrder"], {"identifiers": list(identifiers)}).ok(201)
+    assert reply.json()["identifiers"] == list(identifiers)
+    return serving.Order(client, reply.headers["Location"], reply.json())
+
+
+def address_csr(dns_names, addresses, more=()):
+    names = [x509.DNSName(name) for name in dns_names] + [x509.IPAddress(ipaddress.ip_address(a)) for a in addresses]
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    builder = builder.add_extension(x509.SubjectAlternativeName([*names, *more]), critical=False)
+    return builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(DER)
+
+
+@pytest.fixture(scope="module")
+def target():
+    with serving.target_running() as target:
+        yield target
+
+
+@pytest.fixture(scope="module")
+def addresses(target, tmp_path_factory):
+    """A server that really validates, and takes addresses."""
+    folder = tmp_path_factory.mktemp("addresses")
+    profiles = folder / "profiles"
+    profiles.mkdir()
+    (profiles / "mine.json").write_text(json.dumps({"title": "mine", "ip_identifiers": True}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACMEDRILL_PROFILES", str(profiles))
+        with serving.serving(folder, "--profile", "mine", "--speed", "10", http_port=target.port) as server:
+            yield server
+
+
+@pytest.fixture
+def roamer(addresses):
+    with registered(addresses) as client:
+        yield client
+
+
+def test_certificates_for_addresses(addresses, roamer, target, tmp_path):
+    target.start("ok")
+    order = order_of(roamer, *map(ip, ADDRESSES), dns("a.example.test"))
+    for i, value in enumerate(ADDRESSES):
+        authz = order.authz(i)
+        assert authz["identifier"] == ip(value) and "wildcard" not in authz
+        assert {challenge["type"] for challenge in authz["challenges"]} == {"http-01", "tls-alpn-01"}
+    assert order.authz(2)["identifier"] == dns("a.example.test")
+    order.prove_all(target)
+    assert {fetch.host for fetch in target.fetches} == {"192.0.2.7", "[2001:db8::1]", "a.example.test"}
+    order.finalize(address_csr(["a.example.test"], ADDRESSES)).ok()
+    chain = order.download()
+    names = chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert sorted(map(str, names.get_values_for_type(x509.IPAddress))) == ADDRESSES
+    assert names.get_values_for_type(x509.DNSName) == ["a.example.test"]
+    good, said = serving.openssl_verifies(chain, addresses.trust, tmp_path)
+    assert good, said
+
+
+def test_address_alone(roamer, target):
+    """There is no name for a subject: the alternative name is critical then."""
+    target.start("ok")
+    order = order_of(roamer, ip(ADDRESSES[1]))
+    order.prove_all(target)
+    order.finalize(address_csr([], [ADDRESSES[1]])).ok()
+    leaf = order.download()[0]
+    assert leaf.subject == x509.Name([])
+    assert leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).critical
+    assert is_revoked(revoke(roamer, leaf))
+
+
+def test_the_error_of_an_address(roamer, target):
+    target.start("404")
+    order = order_of(roamer, ip(ADDRESSES[0]))
+    url, _ = order.answer(target)
+    challenge = serving.until(lambda: (c := roamer.post(url).ok().json()).get("error") and c, "an error")
+    assert challenge["error"]["subproblems"][0]["identifier"] == ip(ADDRESSES[0])
+
+
+NOT_CANONICAL = ["2001:DB8::1", "2001:db8:0:0:0:0:0:1", "2001:0db8::1", "2001:db8::0:1", "::ffff:192.0.2.1"]
+NO_ADDRESSES = ["", "a.example.test", "*.192.0.2.1", "192.0.2", "192.0.2.01", "192.0.2.256", "[2001:db8::1]", "fe80::1%eth0", "192.0.2.1/32"]
+
+
+@pytest.mark.parametrize("value", NOT_CANONICAL + NO_ADDRESSES)
+def test_how_addresses_are_not_written(roamer, value):
+    roamer.post(roamer.directory["newOrder"], {"identifiers": [ip(value)]}).refused(400, "malformed")
+
+
+def test_an_address_is_no_dns_name(roamer):
+    problem = roamer.post(roamer.directory["newOrder"], {"identifiers": [dns("192.0.2.1")]}).refused(400, "rejectedIdentifier")
+    assert problem["subproblems"][0]["identifier"] == dns("192.0.2.1")
+    roamer.post(roamer.directory["newOrder"], {"identifiers": [{"type": "onion", "value": "x"}]}).refused(
+        400, "unsupportedIdentifier"
+    )
+
+
+@pytest.mark.parametrize(
+    "der",
+    [
+        address_csr([], []),
+        address_csr([], [ADDRESSES[1]]),
+        address_csr([], ADDRESSES),
+        address_csr([ADDRESSES[0]], []),  # as a dns name
+        address_csr(["a.example.test"], [ADDRESSES[0]]),
+        address_csr([], [ADDRESSES[0]], [x509.RFC822Name("a@example.test")]),
+    ],
+    ids=["none", "another", "more", "as dns", "a name too", "a mailbox too"],
+)
+def test_csr_and_order_must_agree(roamer, target, der):
+    target.start("ok")
+    order = order_of(roamer, ip(ADDRESSES[0]))
+    order.prove_all(target)
+    order.finalize(der).refused(400, "badCSR")
+    order.finalize(address_csr([], [ADDRESSES[0]])).ok()
+
+
+def test_addresses_are_an_extension(client):
+    client.post(client.directory["newOrder"], {"identifiers": [ip("192.0.2.1")]}).refused(400, "unsupportedIdentifier")
+
+
+def test_no_challenge_for_addresses(tmp_path):
+    with serving_profile(tmp_path, ip_identifiers=True) as server, registered(server) as client:
+        order = prove_all(order_of(client, ip("192.0.2.1")))
+        order.finalize(address_csr([], ["192.0.2.1"])).ok()
+        assert order.download()
+
+
+# --- renewal information: RFC 9773 ---
+
+
+def renewal_id(leaf):
+    """Section 4.1, from the certificate alone."""
+    key_id = leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    serial = leaf.serial_number
+    return f"{b64(key_id)}.{b64(serial.to_bytes(serial.bit_length() // 8 + 1, 'big'))}"
+
+
+def window(client, leaf):
+    reply = client.request("GET", f"{client.directory['renewalInfo']}/{renewal_id(leaf)}").ok()
+    info = reply.json()
+    start, end = (datetime.datetime.strptime(info["suggestedWindow"][key], "%Y-%m-%dT%H:%M:%SZ") for key in ("start", "end"))
+    assert start < end
+    return reply, info, start, end
+
+
+def seconds(time):
+    """To the next second: parts of one are dropped here and there."""
+    return datetime.timedelta(seconds=time)
+
+
+def test_suggested_window(client):
+    leaf, _, _ = obtain(client)
+    reply, info, start, end = window(client, leaf)
+    lifetime = leaf.not_valid_after - leaf.not_valid_before
+    assert abs(start - leaf.not_valid_before - lifetime * 0.66) <= seconds(1)
+    assert abs(end - leaf.not_valid_before - lifetime * 0.9) <= seconds(1)
+    assert reply.headers["Retry-After"] == "21600"
+    assert set(info) == {"suggestedWindow"}
+
+
+def test_suggested_window_of_a_revoked_certificate(client):
+    leaf, _, _ = obtain(client)
+    revoke(client, leaf).ok()
+    _, _, _, end = window(client, leaf)
+    assert end <= datetime.datetime.utcnow()
+
+
+def test_window_is_the_profiles(tmp_path):
+    rules = {"renewal_window": "0%..1%", "renewal_explanation": "https://ca.test/why", "renewal_retry_after": "90s"}
+    with serving_profile(tmp_path, **rules, retry_after="date") as server, registered(server) as client:
+        leaf, _, _ = obtain(client)
+        reply, info, start, end = window(client, leaf)
+        assert abs(start - leaf.not_valid_before) <= seconds(1)
+        assert abs(end - start - (leaf.not_valid_after - leaf.not_valid_before) / 100) <= seconds(1)
+        assert info["explanationURL"] == "https://ca.test/why"
+        again = email.utils.parsedate_to_datetime(reply.headers["Retry-After"]).replace(tzinfo=None)
+        assert abs(again - datetime.datetime.utcnow() - seconds(90)) < seconds(30)
+
+
+def test_no_renewal_information(tmp_path):
+    with serving_profile(tmp_path, renewal_window="none") as server, registered(server) as client:
+        assert "renewalInfo" not in client.directory
+        leaf, _, _ = obtain(client)
+        client.request("GET", f"{server.base}/renewal/{renewal_id(leaf)}").refused(404, "malformed")
+        order = new_order(client, renewal_id(leaf)).ok(201)  # a member that nobody knows
+        assert "replaces" not in order.json()
+
+
+def test_ids_of_no_certificate(client):
+    leaf, _, _ = obtain(client)
+    key_id, serial = renewal_id(leaf).split(".")
+    rows = {f"{b64(b'x' * 20)}.{serial}": 404, f"{key_id}.{b64(b'x')}": 404, f"{key_id}.{b64(bytes(1) + unb64(serial))}": 404}
+    rows |= dict.fromkeys([key_id, f"{key_id}.", f".{serial}", f"{key_id}.{serial}=", f"{key_id}.{serial}.{serial}", "", "%"], 400)
+    for wrong, status in rows.items():
+        client.request("GET", f"{client.directory['renewalInfo']}/{wrong}").refused(status, "malformed")
+        new_order(client, wrong).refused(400, "malformed") if wrong else None
+    client.request("POST", f"{client.directory['renewalInfo']}/{renewal_id(leaf)}", b"{}").refused(405, "malformed")
+
+
+def new_order(client, replaces, names=NAMES):
+    body = {"identifiers": [dns(name) for name in names], "replaces": replaces}
+    return client.post(client.directory["newOrder"], body)
+
+
+def test_replaces(client):
+    leaf, _, _ = obtain(client)
+    reply = new_order(client, renewal_id(leaf), [NAMES[1], "other.example.test"]).ok(201)  # one name in common is enough
+    order = serving.Order(client, reply.headers["Location"], reply.json())
+    assert order.document["replaces"] == order.read()["replaces"] == renewal_id(leaf)
+    new_order(client, renewal_id(leaf)).refused(409, "alreadyReplaced")
+    client.post(order.authz_urls[0], {"status": "deactivated"}).ok()
+    assert order.read()["status"] == "invalid"
+    reply = new_order(client, renewal_id(leaf)).ok(201)  # for the one that replaced it came to nothing
+    order = prove_all(serving.Order(client, reply.headers["Location"], reply.json()))
+    order.finalize(csr_der(NAMES)).ok()
+    assert order.download()[0].serial_number != leaf.serial_number
+    assert order.read()["replaces"] == renewal_id(leaf)
+    new_order(client, renewal_id(leaf)).refused(409, "alreadyReplaced")
+
+
+def test_replaces_refused(client, stranger):
+    leaf, _, _ = obtain(client)
+    new_order(stranger, renewal_id(leaf)).refused(403, "unauthorized")
+    new_order(client, renewal_id(leaf), ["other.example.test", "b.example.test"]).refused(400, "malformed")
+    new_order(client, 7).refused(400, "malformed")
+    new_order(client, renewal_id(leaf)).ok(201)  # none of these has replaced it

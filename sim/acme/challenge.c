@@ -1,11 +1,12 @@
 #include "acme/challenge.h"
+#include "acme/address.h"
 
 #include <assert.h>
 
 static const struct challenge_row rows[] = {
-    [CHALLENGE_HTTP_01] = {"http-01",     "8.3",      MEDIUM_HTTP, false},
-    [CHALLENGE_DNS_01] = {"dns-01",      "8.4",      MEDIUM_DNS,  true },
-    [CHALLENGE_TLS_ALPN_01] = {"tls-alpn-01", "RFC 8737", MEDIUM_TLS,  false},
+    [CHALLENGE_HTTP_01] = {"http-01",     "8.3",      MEDIUM_HTTP, false, true },
+    [CHALLENGE_DNS_01] = {"dns-01",      "8.4",      MEDIUM_DNS,  true,  false},
+    [CHALLENGE_TLS_ALPN_01] = {"tls-alpn-01", "RFC 8737", MEDIUM_TLS,  false, true },
 };
 static_assert(COUNTOF(rows) == CHALLENGE_TYPE_COUNT, "every challenge type has a row");
 
@@ -45,7 +46,7 @@ struct str challenge_place(struct arena *arena, enum challenge_type type, struct
     switch (challenge_row(type)->medium) {
     case MEDIUM_HTTP: return str_fmt(arena, "/.well-known/acme-challenge/%.*s", STR_ARGS(token));
     case MEDIUM_DNS: return str_fmt(arena, "_acme-challenge.%.*s", STR_ARGS(name));
-    case MEDIUM_TLS: return str_copy(arena, name);
+    case MEDIUM_TLS: return address_canonical(name) ? address_reverse(arena, name) : str_copy(arena, name);
     }
     return (struct str){0};
 }

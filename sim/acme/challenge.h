@@ -14,6 +14,7 @@ struct challenge_row {
     const char *section;
     enum challenge_medium medium;
     bool wildcard; /* usable for wildcard identifiers */
+    bool address;  /* usable for IP addresses (RFC 8738 section 4) */
 };
 const struct challenge_row *challenge_row(enum challenge_type type);
 bool challenge_type_read(struct str name, enum challenge_type *ret);
@@ -24,7 +25,7 @@ struct str challenge_key_authorization(struct arena *arena, struct str token, st
  * 32 raw bytes of that hash. */
 struct str challenge_proof(struct arena *arena, enum challenge_type type, struct str key_authorization);
 /* Where: http-01 the path "/.well-known/acme-challenge/TOKEN"; dns-01 the name "_acme-challenge.NAME"; tls-alpn-01
- * NAME. */
+ * NAME, or for an address the reverse name that stands for it. */
 struct str challenge_place(struct arena *arena, enum challenge_type type, struct str name, struct str token);
 /* A token: 32 random bytes in base64url. */
 struct str challenge_token(struct arena *arena, struct rng *rng);

@@ -61,6 +61,10 @@ static void test_places(void **state)
                         "/.well-known/acme-challenge/" TOKEN);
     assert_string_equal(challenge_place(&a, CHALLENGE_DNS_01, name, STR(TOKEN)).at, "_acme-challenge.www.example.test");
     assert_string_equal(challenge_place(&a, CHALLENGE_TLS_ALPN_01, name, STR(TOKEN)).at, "www.example.test");
+    /* RFC 8738: an address is not looked for in DNS. */
+    assert_false(challenge_row(CHALLENGE_DNS_01)->address);
+    assert_string_equal(challenge_place(&a, CHALLENGE_TLS_ALPN_01, STR("192.0.2.1"), STR(TOKEN)).at,
+                        "1.2.0.192.in-addr.arpa");
     arena_done(&a);
 }
 

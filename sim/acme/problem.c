@@ -85,7 +85,7 @@ static void write_problem(struct buf *buf, const struct problem *problem)
     write_text(buf, "instance", problem->instance);
     if (problem->identifier.n) {
         write_key(buf, "identifier");
-        buf_add_c(buf, "{\"type\":\"dns\"");
+        buf_add_c(buf, problem->address ? "{\"type\":\"ip\"" : "{\"type\":\"dns\"");
         write_text(buf, "value", problem->identifier);
         buf_add_char(buf, '}');
     }
@@ -132,7 +132,7 @@ static enum err read_status(const json_t *object, int *ret)
     return OK;
 }
 
-static enum err read_identifier(struct arena *arena, const json_t *object, struct str *ret)
+static enum err read_identifier(struct arena *arena, const json_t *object, struct problem *ret)
 {
     const json_t *identifier;
     struct str type = {0}, value = {0};
@@ -140,7 +140,8 @@ static enum err read_identifier(struct arena *arena, const json_t *object, struc
     if (e || !identifier) return e;
     if ((e = member_text(arena, identifier, "type", &type))) return e;
     if ((e = member_text(arena, identifier, "value", &value))) return e;
-    if (str_is(type, "dns")) *ret = value;
+    ret->address = str_is(type, "ip");
+    if (ret->address || str_is(type, "dns")) ret->identifier = value;
     return OK;
 }
 
@@ -170,7 +171,7 @@ static enum err read_one(struct arena *arena, const json_t *object, struct probl
     if ((e = member_text(arena, object, "detail", &ret->detail))) return e;
     if ((e = member_text(arena, object, "instance", &ret->instance))) return e;
     if ((e = read_status(object, &ret->status))) return e;
-    if ((e = read_identifier(arena, object, &ret->identifier))) return e;
+    if ((e = read_identifier(arena, object, ret))) return e;
     if ((e = read_algorithms(arena, object, &ret->algorithms))) return e;
     ret->type = short_type(ret->type);
     return OK;

@@ -11,7 +11,8 @@ struct problem {
     int status;      /* HTTP status, 0 = absent */
     struct str detail;
     struct str instance;               /* userActionRequired: the page to be visited (section 7.3.3); empty = absent */
-    struct str identifier;             /* dns identifier of a subproblem, empty = absent */
+    struct str identifier;             /* of a subproblem, empty = absent */
+    bool address;                      /* it is of type "ip" (RFC 8738), not "dns" */
     const struct problem *subproblems; /* n_subproblems of them, borrowed */
     size_t n_subproblems;
     struct str algorithms; /* badSignatureAlgorithm only: JSON array text, empty = absent */

@@ -182,6 +182,22 @@ static void test_types_without_and_with_prefix(void **state)
     arena_done(&a);
 }
 
+static void test_addresses(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct problem problem = {.type = STR("connection"), .identifier = STR("192.0.2.1"), .address = true}, read;
+    struct str json = problem_write(&arena, &problem);
+    assert_true(str_find(json, "{\"type\":\"ip\",\"value\":\"192.0.2.1\"}") > 0);
+    assert_int_equal(problem_read(&arena, json, &read), OK);
+    assert_string_equal(read.identifier.at, "192.0.2.1");
+    assert_true(read.address);
+    problem.address = false;
+    assert_int_equal(problem_read(&arena, problem_write(&arena, &problem), &read), OK);
+    assert_false(read.address);
+    arena_done(&arena);
+}
+
 static void test_tolerates_what_it_does_not_know(void **state)
 {
     (void)state;
@@ -190,7 +206,7 @@ static void test_tolerates_what_it_does_not_know(void **state)
     assert_int_equal(problem_read(&a,
                                   STR("{\"title\":[1,{\"x\":null}],\"instance\":\"/x\",\"retryAfter\":\"\\u0000\","
                                       "\"status\":403,\"type\":\"urn:ietf:params:acme:error:caa\",\"Type\":7,"
-                                      "\"identifier\":{\"type\":\"ip\",\"value\":\"192.0.2.1\",\"zone\":{}},"
+                                      "\"identifier\":{\"type\":\"bottle\",\"value\":\"192.0.2.1\",\"zone\":{}},"
                                       "\"subproblems\":[{\"subproblems\":[[]],\"detail\":\"d\"}]}"),
                                   &back),
                      OK);
@@ -323,6 +339,7 @@ int main(void)
         cmocka_unit_test(test_new_and_write),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_types_without_and_with_prefix),
+        cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_tolerates_what_it_does_not_know),
         cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_depth_and_size),

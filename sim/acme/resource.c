@@ -230,6 +230,7 @@ static void write_wishes(struct buf *buf, const struct order_doc *doc)
     buf_add_char(buf, ']');
     write_text(buf, "notBefore", doc->not_before);
     write_text(buf, "notAfter", doc->not_after);
+    write_text(buf, "replaces", doc->replaces);
 }
 
 struct str order_write(struct arena *arena, const struct order_doc *doc)
@@ -266,6 +267,7 @@ static enum err read_order(struct arena *arena, const json_t *object, struct ord
         {"notAfter",    &ret->not_after  },
         {"finalize",    &ret->finalize   },
         {"certificate", &ret->certificate},
+        {"replaces",    &ret->replaces   },
     };
     enum err e = read_texts(arena, object, texts, COUNTOF(texts));
     if (e || (e = member_objects(object, "identifiers", RESOURCE_MAX_NAMES, &identifiers))) return e;
@@ -306,6 +308,19 @@ enum err finalize_read(struct arena *arena, struct str json, struct str *ret_csr
     json_decref(root);
     if (e) return e;
     return text.n ? base64url_decode(arena, text, ret_csr_der) : ERR_MALFORMED;
+}
+
+/* --- renewal information (RFC 9773 section 4.2) --- */
+struct str renewal_write(struct arena *arena, const struct renewal_doc *doc)
+{
+    struct buf buf = {.arena = arena};
+    buf_add_c(&buf, "{\"suggestedWindow\":{");
+    write_text(&buf, "start", doc->start);
+    write_text(&buf, "end", doc->end);
+    buf_add_char(&buf, '}');
+    write_text(&buf, "explanationURL", doc->explanation);
+    buf_add_char(&buf, '}');
+    return buf_str(&buf);
 }
 
 /* --- revocation (section 7.6) --- */

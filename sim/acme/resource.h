@@ -30,7 +30,7 @@ struct key_change_doc { /* payload of the inner JWS of keyChange */
 struct identifier_doc {
     struct str type, value; /* "dns", "a.example.test" or "*.example.test" in an order */
 };
-struct order_doc {                             /* reply, and request of newOrder (identifiers and dates only) */
+struct order_doc {                             /* reply, and request of newOrder (what a client may wish only) */
     struct str status;                         /* the text as sent, may be no status at all */
     struct str expires, not_before, not_after; /* RFC 3339 */
     struct identifier_doc *identifiers;
@@ -38,8 +38,13 @@ struct order_doc {                             /* reply, and request of newOrder
     struct str *authorizations;
     size_t n_authorizations;
     struct str finalize, certificate;
+    struct str replaces; /* RFC 9773 section 5 */
     bool has_error;
     struct problem error;
+};
+struct renewal_doc {        /* RFC 9773 section 4.2 */
+    struct str start, end;  /* RFC 3339 */
+    struct str explanation; /* URL */
 };
 struct challenge_doc {
     struct str type, url, status, token, validated;
@@ -65,6 +70,7 @@ enum err key_change_read(struct arena *arena, struct str json, struct key_change
 struct str order_write(struct arena *arena, const struct order_doc *doc);
 struct str order_request(struct arena *arena, const struct order_doc *doc);
 enum err order_read(struct arena *arena, struct str json, struct order_doc *ret);
+struct str renewal_write(struct arena *arena, const struct renewal_doc *doc);
 struct str challenge_write(struct arena *arena, const struct challenge_doc *doc);
 enum err challenge_read(struct arena *arena, struct str json, struct challenge_doc *ret);
 struct str authz_write(struct arena *arena, const struct authz_doc *doc);

@@ -1,10 +1,9 @@
+#include "acme/address.h"
 #include "acme/x509_inside.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { SERIAL_OCTETS = 16, KEY_ID_OCTETS = 20 };
 
@@ -80,25 +79,14 @@ void extension_add(struct buf *out, const char *oid, bool critical, struct str v
     extension_close(out, opened, inner);
 }
 
-/* Octets of an IP address from its text; 0: it is none. */
-static size_t address_read(struct str name, unsigned char octets[16])
-{
-    char text[INET6_ADDRSTRLEN];
-    if (name.n >= sizeof text) return 0;
-    memcpy(text, name.at, name.n);
-    text[name.n] = 0;
-    if (inet_pton(AF_INET, text, octets) == 1) return 4;
-    return inet_pton(AF_INET6, text, octets) == 1 ? 16 : 0;
-}
-
-/* `addresses`: a name that is an IP address in text becomes an iPAddress. */
-static void san_add(struct buf *out, const struct str *names, size_t n, bool addresses, bool critical)
+/* A name that is an IP address in text becomes an iPAddress. */
+static void san_add(struct buf *out, const struct str *names, size_t n, bool critical)
 {
     size_t inner, opened = extension_open(out, OID_SUBJECT_ALT_NAME, critical, &inner);
     size_t list = der_open(out, DER_SEQUENCE);
     for (size_t i = 0; i < n; i++) {
         unsigned char octets[16];
-        size_t n_octets = addresses ? address_read(names[i], octets) : 0;
+        size_t n_octets = address_octets(names[i], octets);
         if (n_octets) der_add(out, NAME_IP, (struct str){(char *)octets, n_octets});
         else der_add(out, NAME_DNS, names[i]);
     }
@@ -248,7 +236,7 @@ enum err csr_write(struct arena *arena, const struct key *key, const struct str 
     size_t attributes = der_open(&out, DER_CONTEXT_CONSTRUCTED | 0), attribute = der_open(&out, DER_SEQUENCE);
     der_add(&out, DER_OID, STR(OID_EXTENSION_REQUEST));
     size_t set = der_open(&out, DER_SET), extensions = der_open(&out, DER_SEQUENCE);
-    san_add(&out, names, n, false, false);
+    san_add(&out, names, n, false);
     der_close(&out, extensions);
     der_close(&out, set);
     der_close(&out, attribute);
@@ -378,6 +366,11 @@ struct str issuer_intermediate_der(const struct issuer *issuer)
     return issuer->intermediates[0].der;
 }
 
+struct str issuer_key_id(const struct issuer *issuer)
+{
+    return issuer->intermediates[0].id;
+}
+
 void issuer_set_urls(struct issuer *issuer, const struct issuer_urls *urls)
 {
     issuer->urls = (struct issuer_urls){
@@ -391,7 +384,6 @@ struct leaf {
     const struct key *key;
     const struct str *names;
     size_t n;
-    bool addresses; /* names may be IP addresses */
     int64_t not_before_ms, not_after_ms;
 };
 
@@ -400,8 +392,7 @@ static struct str common_name(const struct leaf *leaf)
 {
     unsigned char octets[16];
     for (size_t i = 0; i < leaf->n; i++)
-        if (leaf->names[i].n <= MAX_COMMON_NAME && !(leaf->addresses && address_read(leaf->names[i], octets)))
-            return leaf->names[i];
+        if (leaf->names[i].n <= MAX_COMMON_NAME && !address_octets(leaf->names[i], octets)) return leaf->names[i];
     return STR("");
 }
 
@@ -422,7 +413,7 @@ static enum err leaf_issue(const struct issuer *issuer, struct arena *arena, con
     extension_add(&extensions, OID_BASIC_CONSTRAINTS, true, NO_CA);
     key_ids_add(&extensions, key_id(arena, spki), by->id);
     /* RFC 5280 section 4.2.1.6: critical if the subject is empty. */
-    san_add(&extensions, leaf->names, leaf->n, leaf->addresses, subject.n == 0);
+    san_add(&extensions, leaf->names, leaf->n, subject.n == 0);
     urls_add(&extensions, &issuer->urls);
     struct certificate certificate = {
         .issuer_key = by->key,
@@ -439,7 +430,7 @@ static enum err leaf_issue(const struct issuer *issuer, struct arena *arena, con
 enum err issuer_issue(const struct issuer *issuer, struct arena *arena, const struct csr *csr, int64_t not_before_ms,
                       int64_t not_after_ms, struct rng *rng, struct str *ret_der)
 {
-    struct leaf leaf = {csr->key, csr->names, csr->n_names, false, not_before_ms, not_after_ms};
+    struct leaf leaf = {csr->key, csr->names, csr->n_names, not_before_ms, not_after_ms};
     return leaf_issue(issuer, arena, &leaf, rng, ret_der);
 }
 
@@ -447,7 +438,7 @@ enum err issuer_issue_server(const struct issuer *issuer, struct arena *arena, c
                              const struct str *names, size_t n, int64_t now_ms, struct rng *rng,
                              struct str *ret_chain_pem)
 {
-    struct leaf leaf = {key, names, n, true, now_ms - SERVER_BACK_MS, now_ms + SERVER_AHEAD_MS};
+    struct leaf leaf = {key, names, n, now_ms - SERVER_BACK_MS, now_ms + SERVER_AHEAD_MS};
     struct str der;
     enum err e = leaf_issue(issuer, arena, &leaf, rng, &der);
     if (e) return e;

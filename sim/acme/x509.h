@@ -9,8 +9,9 @@
 enum { CSR_MAX_NAMES = 100 };
 
 struct csr {
-    struct key *key;                 /* the subject key; csr_done frees it */
-    struct str names[CSR_MAX_NAMES]; /* dns names of CN and subjectAltName, lower case, each once, sorted */
+    struct key *key; /* the subject key; csr_done frees it */
+    /* Of CN and subjectAltName, each once, sorted: dns names in lower case, addresses as address.h writes them. */
+    struct str names[CSR_MAX_NAMES];
     size_t n_names;
 };
 /* Reads PKCS#10 DER and checks its signature. ERR_REFUSED: *reterr_problem is a badCSR (or badPublicKey) with the
@@ -18,7 +19,7 @@ struct csr {
 enum err csr_read(struct arena *arena, struct str der, enum sealing sealing, struct csr *ret,
                   struct problem *reterr_problem);
 void csr_done(struct csr *csr);
-/* A CSR for these dns names: CN absent, subjectAltName. */
+/* A CSR for these dns names and addresses: CN absent, subjectAltName. */
 enum err csr_write(struct arena *arena, const struct key *key, const struct str *names, size_t n, struct str *ret_der);
 
 /* An issuing CA: a self-signed root and an intermediate, both from keys made at start. There may be more intermediates
@@ -38,6 +39,7 @@ struct str issuer_root_pem(const struct issuer *issuer); /* all roots, the one o
 /* What stands between a leaf and root i, the leaf's issuer first; .at NULL: there is no such chain. */
 struct str issuer_chain_pem(const struct issuer *issuer, size_t i);
 struct str issuer_intermediate_der(const struct issuer *issuer); /* that issues the leaves */
+struct str issuer_key_id(const struct issuer *issuer);           /* its key identifier, as leaves have it */
 /* Where relying parties find status and issuer of the leaves made from now on; without it leaves have no such URLs. */
 struct issuer_urls {
     struct str ocsp, crl, certificate;

@@ -1,3 +1,4 @@
+#include "acme/address.h"
 #include "acme/jwk_inside.h"
 #include "acme/x509_inside.h"
 
@@ -42,15 +43,27 @@ static void names_sort(struct name_list *list)
     if (list->n) qsort(list->at, list->n, sizeof *list->at, by_octets);
 }
 
-/* The dns names of a subjectAltName. Others: ERR_REFUSED if `dns_only`, else passed over. */
-static enum err names_of_san(struct name_list *list, struct arena *arena, struct str san, bool dns_only)
+/* One name of a CSR. An address that is said to be a dns name would get a certificate for the address. */
+static enum err name_of_csr(struct name_list *list, struct arena *arena, const struct der_element *name)
+{
+    unsigned char octets[16];
+    if (name->tag == NAME_DNS)
+        return address_octets(name->body, octets) ? ERR_REFUSED : name_add(list, arena, name->body);
+    if (name->tag != NAME_IP || (name->body.n != 4 && name->body.n != 16)) return ERR_REFUSED;
+    return name_add(list, arena, address_text(arena, name->body));
+}
+
+/* Of a CSR: dns names and addresses, and others are ERR_REFUSED. Else: the dns names, and others are passed over. */
+static enum err names_of_san(struct name_list *list, struct arena *arena, struct str san, bool of_csr)
 {
     struct str names;
     if (!der_only(san, DER_SEQUENCE, &names) || names.n == 0) return ERR_MALFORMED;
     while (names.n) {
         struct der_element name;
         if (!der_next(&names, &name)) return ERR_MALFORMED;
-        enum err e = name.tag == NAME_DNS ? name_add(list, arena, name.body) : dns_only ? ERR_REFUSED : OK;
+        enum err e = of_csr                 ? name_of_csr(list, arena, &name)
+                     : name.tag == NAME_DNS ? name_add(list, arena, name.body)
+                                            : OK;
         if (e) return e;
     }
     return OK;
@@ -172,7 +185,7 @@ static const char *csr_names(struct arena *arena, const struct csr_parts *parts,
         return "the CSR's attributes or extensions are malformed";
     if (san.at) e = names_of_san(list, arena, san, true);
     if (e == ERR_MALFORMED) return "the CSR's subjectAltName is malformed";
-    if (e == ERR_REFUSED) return "the CSR's subjectAltName holds something else than dns names";
+    if (e == ERR_REFUSED) return "the CSR's subjectAltName holds something else than dns names and addresses";
     if (e) return "the CSR has too many names";
     return list->n ? NULL : "the CSR names no domain";
 }

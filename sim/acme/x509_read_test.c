@@ -33,7 +33,11 @@ static void test_csr_of_others_is_read(void **state)
         {"p384.pem",    "SHA384", NULL,            NULL,                                  "names no domain",         "badCSR"      },
         {"p384.pem",    "SHA384", "a test",        NULL,                                  "common name",             "badCSR"      },
         {"p384.pem",    "SHA384", "\xc3\xa4.test", NULL,                                  "common name",             "badCSR"      },
-        {"p384.pem",    "SHA384", NULL,            "DNS:a.test,IP:127.0.0.1",             "something else than dns", "badCSR"      },
+        {"p384.pem",    "SHA384", NULL,            "DNS:a.test,IP:127.0.0.1",             "127.0.0.1 a.test",        NULL          },
+        {"p384.pem",    "SHA384", "127.0.0.1",     "IP:127.0.0.1,IP:2001:DB8:0:0::1",     "127.0.0.1 2001:db8::1",   NULL          },
+        {"p384.pem",    "SHA384", NULL,            "DNS:127.0.0.1",                       "something else than dns", "badCSR"      },
+        {"p384.pem",    "SHA384", NULL,            "DNS:a.test,DNS:0::1",                 "something else than dns", "badCSR"      },
+        {"p384.pem",    "SHA384", NULL,            "DNS:a.test,URI:http://a.test/",       "something else than dns", "badCSR"      },
         {"p384.pem",    "SHA384", NULL,            "email:a@a.test",                      "something else than dns", "badCSR"      },
     };
     for (size_t i = 0; i < COUNTOF(rows); i++) {

@@ -56,6 +56,7 @@ static const struct route routes[] = {
     {"/challenge/",   NULL,        challenge_post, SIGNER_ACCOUNT, true,  false},
     {"/certificate/", NULL,        cert_post,      SIGNER_ACCOUNT, true,  false},
     {"/revoke-cert",  "",          revoke_post,    SIGNER_EITHER,  false, false},
+    {"/renewal/",     NULL,        renewal_get,    SIGNER_NOBODY,  false, true },
     {"/ocsp",         "",          ocsp_post,      SIGNER_PLAIN,   false, false},
     {"/ocsp/",        NULL,        ocsp_get,       SIGNER_PLAIN,   false, true },
     {"/crl",          "",          crl_get,        SIGNER_PLAIN,   false, true },

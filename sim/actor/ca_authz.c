@@ -1,4 +1,5 @@
 /* Authorizations: RFC 8555 sections 7.1.4 and 7.5, and how their challenges move them (7.1.6). */
+#include "acme/address.h"
 #include "actor/ca_parts.h"
 #include "base/when.h"
 
@@ -10,11 +11,19 @@ struct str authz_url(const struct ca *ca, struct arena *arena, const struct ca_a
     return ca_url(ca, arena, "/authz/%u", (unsigned)authz->id);
 }
 
-size_t authz_types(const struct ca *ca, bool wildcard, enum challenge_type ret[CHALLENGE_TYPE_COUNT])
+struct identifier_doc authz_identifier(const struct ca_authz *authz)
+{
+    return (struct identifier_doc){address_canonical(authz->name) ? STR("ip") : STR("dns"), authz->name};
+}
+
+size_t authz_types(const struct ca *ca, struct str name, bool wildcard, enum challenge_type ret[CHALLENGE_TYPE_COUNT])
 {
     size_t n = 0;
-    for (size_t i = 0; i < ca->n_offered; i++)
-        if (!wildcard || challenge_row(ca->offered[i])->wildcard) ret[n++] = ca->offered[i];
+    bool address = address_canonical(name);
+    for (size_t i = 0; i < ca->n_offered; i++) {
+        const struct challenge_row *row = challenge_row(ca->offered[i]);
+        if ((!wildcard || row->wildcard) && (!address || row->address)) ret[n++] = ca->offered[i];
+    }
     return n;
 }
 
@@ -22,7 +31,7 @@ struct ca_authz *authz_create(struct ca *ca, struct turn *turn, struct ca_accoun
                               bool wildcard)
 {
     enum challenge_type types[CHALLENGE_TYPE_COUNT];
-    size_t n = authz_types(ca, wildcard, types);
+    size_t n = authz_types(ca, name, wildcard, types);
     struct ca_authz *authz = ca_authz_new(&ca->store, account, name, wildcard, n);
     authz->expires_ms = turn->now_ms + ca->profile->authz_lifetime_ms;
     heap_push(&ca->authz_ends, authz->expires_ms, authz);
@@ -56,7 +65,7 @@ void authz_answer(struct visit *visit, struct ca_authz *authz)
     struct authz_doc doc = {
         .status = str_c(status_text(shown)),
         .expires = when_rfc3339(turn->arena, authz->expires_ms),
-        .identifier = {STR("dns"), authz->name},
+        .identifier = authz_identifier(authz),
         .wildcard = authz->wildcard,
         .challenges = ARENA_ARRAY(turn->arena, struct challenge_doc, authz->n_challenges),
     };

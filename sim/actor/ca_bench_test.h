@@ -125,7 +125,7 @@ static inline void ask(struct desk *desk, const char *method, struct str url, st
     if (media) msg_header(msg, "Content-Type", str_c(media));
     msg_free(desk->reply);
     desk->reply = NULL;
-    desk->nonce_due = strcmp(method, "POST") == 0 || str_ends(url, "/nonce-plz");
+    desk->nonce_due = (strcmp(method, "POST") == 0 && str_starts(url, "https:")) || str_ends(url, "/nonce-plz");
     bench_step(desk->bench, desk->ca, msg);
     collect(desk);
 }

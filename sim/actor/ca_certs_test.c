@@ -124,7 +124,7 @@ static void test_revocation_refused(void **state)
 {
     (void)state;
     struct desk *desk = desk_new("rfc8555");
-    desk->profile.certificates.revocation_reasons = 1u << 1 | 1u << 4;
+    desk->profile.certs.revocation_reasons = 1u << 1 | 1u << 4;
     desk->profile.issue_delay_ms = 5000;
     desk_with_order(desk);
     make_ready(desk);
@@ -167,6 +167,124 @@ static void test_revocation_refused(void **state)
     desk_free(desk);
 }
 
+/* --- status: what a relying party meets --- */
+static void test_status_needs_no_https(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *url;
+        int status;
+    } rows[] = {
+        {"GET",  "http://ca.test/acme/crl",       200},
+        {"HEAD", "http://ca.test/acme/crl",       200},
+        {"GET",  "https://ca.test/acme/crl",      200},
+        {"GET",  "http://ca.test/acme/issuer",    200},
+        {"POST", "http://ca.test/acme/ocsp",      200},
+        {"GET",  "http://ca.test/acme/ocsp/MAA=", 200},
+        {"GET",  "http://ca.test/acme/ocsp",      405},
+        {"POST", "http://ca.test/acme/crl",       405},
+        {"GET",  "http://ca.test/acme/dir",       404},
+        {"HEAD", "http://ca.test/acme/nonce-plz", 404},
+        {"POST", "http://ca.test/acme/new-order", 404},
+    };
+    struct desk *desk = desk_new("rfc8555");
+    desk_open(desk);
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        ask(desk, rows[i].method, str_c(rows[i].url), (struct str){0}, NULL);
+        assert_int_equal(reply_status(desk), rows[i].status);
+        assert_int_equal(reply_header(desk, "Replay-Nonce").n > 0, rows[i].status != 200);
+    }
+    desk_free(desk);
+}
+
+/* --- renewal information --- */
+static struct str renewal_path(struct desk *desk, struct str der)
+{
+    struct arena *arena = &desk->bench->keep;
+    struct certificate_id id;
+    assert_int_equal(certificate_read(der, &id), OK);
+    return str_fmt(arena, "%.*s.%.*s", STR_ARGS(base64url(arena, issuer_key_id(desk->issuer))),
+                   STR_ARGS(base64url(arena, id.serial)));
+}
+
+static void assert_window(struct desk *desk, struct str der, const char *want)
+{
+    get(desk, "GET", str_fmt(&desk->bench->keep, "/renewal/%.*s", STR_ARGS(renewal_path(desk, der))).at);
+    assert_json(desk, 200);
+    if (!str_is(the_reply(desk)->body, want)) fail_msg("%.*s", STR_ARGS(the_reply(desk)->body));
+    assert_true(str_is(reply_header(desk, "Retry-After"), "21600"));
+}
+
+static void test_renewal_windows(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_new("rfc8555");
+    desk->profile.certs.renewal_from = 50;
+    desk->profile.certs.renewal_to = 60;
+    desk->profile.certificate_lifetime_ms = INT64_C(100) * 3600 * 1000;
+    desk->profile.retry_after = RETRY_AFTER_NONE; /* which is about other replies */
+    desk_with_certificate(desk);
+    struct str der = download(desk);
+    assert_window(desk, der,
+                  "{\"suggestedWindow\":{\"start\":\"2030-01-03T02:00:00Z\",\"end\":\"2030-01-03T12:00:00Z\"}}");
+    /* However short, it does not end where it begins. */
+    desk->profile.certs.renewal_to = 50;
+    desk->profile.certs.renewal_explanation = STR("https://ca.test/why");
+    assert_window(desk, der,
+                  "{\"suggestedWindow\":{\"start\":\"2030-01-03T02:00:00Z\",\"end\":\"2030-01-03T02:00:01Z\"},"
+                  "\"explanationURL\":\"https://ca.test/why\"}");
+    let_pass(desk, 7200 * 1000);
+    desk->profile.certs.renewal_explanation = STR("");
+    revoke(desk, der, "");
+    assert_revoked(desk);
+    assert_window(desk, der,
+                  "{\"suggestedWindow\":{\"start\":\"2030-01-01T01:00:00Z\",\"end\":\"2030-01-01T02:00:00Z\"}}");
+    desk_free(desk);
+}
+
+static void order_replacing(struct desk *desk, struct str id)
+{
+    new_order(desk, str_fmt(&desk->bench->keep,
+                            "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"a.example.test\"}],\"replaces\":\"%.*s\"}",
+                            STR_ARGS(id))
+                        .at);
+}
+
+/* An order that comes to nothing by itself gives the certificate free, too. */
+static void test_replaced_again_after_expiry(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_new("rfc8555");
+    desk->profile.order_lifetime_ms = 3600 * 1000;
+    desk_with_certificate(desk);
+    struct str id = renewal_path(desk, download(desk));
+    order_replacing(desk, id);
+    assert_true(str_eq(order_shown(desk).replaces, id));
+    order_replacing(desk, id);
+    assert_refused(desk, 409, "alreadyReplaced");
+    let_pass(desk, 2 * 3600 * 1000);
+    order_replacing(desk, id);
+    assert_true(str_eq(order_shown(desk).replaces, id));
+    assert_true(str_eq(read_order(desk).replaces, id));
+    desk_free(desk);
+}
+
+static void test_certificate_is_out_when_it_is_issued(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_new("rfc8555");
+    desk->profile.issue_delay_ms = 60 * 1000;
+    desk_with_order(desk);
+    make_ready(desk);
+    finalize(desk);
+    post(desk, at(desk, "/certificate/1"), "");
+    assert_refused(desk, 404, "malformed");
+    let_pass(desk, 61 * 1000);
+    post(desk, at(desk, "/certificate/1"), "");
+    assert_int_equal(reply_status(desk), 200);
+    desk_free(desk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +292,10 @@ int main(void)
         cmocka_unit_test(test_revocation_by_the_certificates_key),
         cmocka_unit_test(test_revocation_by_another_account),
         cmocka_unit_test(test_revocation_refused),
+        cmocka_unit_test(test_status_needs_no_https),
+        cmocka_unit_test(test_renewal_windows),
+        cmocka_unit_test(test_replaced_again_after_expiry),
+        cmocka_unit_test(test_certificate_is_out_when_it_is_issued),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

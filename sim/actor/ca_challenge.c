@@ -1,5 +1,6 @@
 /* Challenges: RFC 8555 sections 7.5.1, 8 and 8.2. A failed query and giving up are two things; what the first leads to
  * is the profile's choice, and its law says what either does to the status. */
+#include "acme/address.h"
 #include "actor/ca_parts.h"
 #include "base/when.h"
 
@@ -272,6 +273,7 @@ static struct problem failure_problem(struct turn *turn, const struct ca_challen
         .status = outcome->status,
         .detail = detail_text(turn->arena, outcome->detail, words, COUNTOF(words)),
         .identifier = name,
+        .address = address_canonical(name),
     };
 }
 

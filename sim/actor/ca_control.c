@@ -18,6 +18,7 @@ static void directory_make(struct ca *ca)
         .new_authz = profile->pre_authorization ? ca_url(ca, arena, "/new-authz") : (struct str){0},
         .revoke_cert = ca_url(ca, arena, "/revoke-cert"),
         .key_change = ca_url(ca, arena, "/key-change"),
+        .renewal_info = profile->certs.renewal_to ? ca_url(ca, arena, "/renewal") : (struct str){0},
         .terms = profile->terms_required ? terms_url(ca, arena) : (struct str){0},
         .external_account_required = profile->external_account_required,
     };

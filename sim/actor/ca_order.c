@@ -1,4 +1,5 @@
 /* Orders: RFC 8555 section 7.4, and how their authorizations move them (7.1.6). */
+#include "acme/address.h"
 #include "actor/ca_parts.h"
 #include "base/when.h"
 
@@ -30,10 +31,11 @@ void order_answer(struct visit *visit, struct ca_order *order, int status)
     };
     if (order->not_before_ms) doc.not_before = when_rfc3339(arena, order->not_before_ms);
     if (order->not_after_ms) doc.not_after = when_rfc3339(arena, order->not_after_ms);
+    if (order->replaces) doc.replaces = renewal_id(ca, arena, order->replaces);
     for (uint32_t i = 0; i < order->n_links; i++) {
         const struct ca_authz *authz = order->links[i].authz;
-        doc.identifiers[i].type = STR("dns");
-        doc.identifiers[i].value = authz->wildcard ? str_fmt(arena, "*.%.*s", STR_ARGS(authz->name)) : authz->name;
+        doc.identifiers[i] = authz_identifier(authz);
+        if (authz->wildcard) doc.identifiers[i].value = str_fmt(arena, "*.%.*s", STR_ARGS(authz->name));
         doc.authorizations[i] = authz_url(ca, arena, authz);
     }
     if (shown == STATUS_VALID && order->subject.status == STATUS_VALID)
@@ -50,7 +52,7 @@ void order_answer(struct visit *visit, struct ca_order *order, int status)
 
 /* --- newOrder --- */
 struct wish {
-    struct str name; /* lower case, without "*." */
+    struct str name; /* lower case, without "*."; or an address */
     bool wildcard;
 };
 
@@ -61,13 +63,31 @@ static bool all_digits(struct str s)
     return s.n > 0;
 }
 
+/* The same for an address: RFC 8738 section 3 has one way to write each. */
+static const char *address_refused(const struct ca *ca, struct str text, struct arena *arena, struct wish *ret,
+                                   const char **ret_type)
+{
+    enum challenge_type types[CHALLENGE_TYPE_COUNT];
+    unsigned char octets[16];
+    *ret_type = "malformed";
+    if (!address_octets(text, octets)) return "this is no IP address";
+    if (!address_canonical(text)) return "this is not how RFC 5952 and RFC 8738 write the address";
+    *ret_type = "rejectedIdentifier";
+    *ret = (struct wish){str_copy(arena, text), false};
+    return authz_types(ca, text, false, types) ? NULL : "no challenge is offered that can prove control of an address";
+}
+
 /* Why this name gets no certificate; NULL: it may. *ret_type is the problem type. */
 static const char *name_refused(const struct ca *ca, const struct identifier_doc *identifier, struct arena *arena,
                                 struct wish *ret, const char **ret_type)
 {
     struct str value = identifier->value;
     *ret_type = "unsupportedIdentifier";
-    if (!str_is(identifier->type, "dns")) return "only identifiers of type \"dns\" are supported";
+    if (ca->profile->certs.ip_identifiers && str_is(identifier->type, "ip"))
+        return address_refused(ca, value, arena, ret, ret_type);
+    if (!str_is(identifier->type, "dns"))
+        return ca->profile->certs.ip_identifiers ? "only identifiers of type \"dns\" and \"ip\" are supported"
+                                                 : "only identifiers of type \"dns\" are supported";
 
     *ret_type = "malformed";
     if (value.n == 0 || value.n > 255) return "the name is empty or too long";
@@ -87,7 +107,7 @@ static const char *name_refused(const struct ca *ca, const struct identifier_doc
         last = rest;
     if (all_digits(last)) return "an address is not a name";
     enum challenge_type types[CHALLENGE_TYPE_COUNT];
-    if (authz_types(ca, wildcard, types) == 0)
+    if (authz_types(ca, base, wildcard, types) == 0)
         return "no challenge is offered that can prove control of a wildcard name";
     *ret = (struct wish){base, wildcard};
     return NULL;
@@ -121,6 +141,7 @@ static bool names_accepted(struct visit *visit, const struct order_doc *doc, str
             refused[n_refused++] = (struct problem){
                 .type = str_c(type),
                 .identifier = str_is(str_c(type), "rejectedIdentifier") ? doc->identifiers[i].value : (struct str){0},
+                .address = str_is(doc->identifiers[i].type, "ip"),
                 .detail = str_fmt(arena, "\"%.*s\": %s", STR_ARGS(doc->identifiers[i].value), why),
             };
             continue;
@@ -163,6 +184,21 @@ static bool limit_wishes(struct visit *visit, const struct wish *wishes, size_t 
     return limit_order(visit, names, n);
 }
 
+/* RFC 9773 section 5: an order that replaces a certificate has a name in common with it. */
+static bool renews(struct visit *visit, const struct wish *wishes, size_t n, const struct ca_certificate *replaced)
+{
+    if (!replaced) return true;
+    const struct ca_order *order = replaced->order;
+    for (size_t i = 0; i < n; i++)
+        for (uint32_t k = 0; k < order->n_links; k++) {
+            const struct ca_authz *authz = order->links[k].authz;
+            if (authz->wildcard == wishes[i].wildcard && str_eq(authz->name, wishes[i].name)) return true;
+        }
+    answer_refuse(&visit->answer, visit->turn, 0, "malformed",
+                  "the order has no identifier in common with the certificate that it replaces");
+    return false;
+}
+
 static struct ca_authz *authz_for(struct visit *visit, const struct wish *wish)
 {
     struct ca *ca = visit->ca;
@@ -193,8 +229,10 @@ void order_create(struct visit *visit)
     struct wish *wishes = ARENA_ARRAY(turn->arena, struct wish, doc.n_identifiers);
     size_t n = 0;
     int64_t not_before_ms, not_after_ms;
+    struct ca_certificate *replaced = NULL;
     if (!names_accepted(visit, &doc, wishes, &n)) return;
     if (!dates_accepted(visit, &doc, &not_before_ms, &not_after_ms)) return;
+    if (!renewal_accepted(visit, doc.replaces, &replaced) || !renews(visit, wishes, n, replaced)) return;
     if (!terms_accepted(visit) || !limit_wishes(visit, wishes, n)) return;
 
     struct ca_order *order = ca_order_new(&ca->store, visit->account, n);
@@ -202,6 +240,8 @@ void order_create(struct visit *visit)
     heap_push(&ca->order_ends, order->expires_ms, order);
     order->not_before_ms = not_before_ms;
     order->not_after_ms = not_after_ms;
+    order->replaces = replaced;
+    if (replaced) replaced->replaced_by = order;
     for (size_t i = 0; i < n; i++) {
         struct ca_authz *authz = authz_for(visit, &wishes[i]);
         ca_order_link(order, i, authz);

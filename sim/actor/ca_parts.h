@@ -162,6 +162,13 @@ void cert_issue_due(struct ca *ca, struct turn *turn);
 /* --- ca_revoke.c --- */
 void revoke_post(struct visit *visit);
 
+/* --- ca_renewal.c --- */
+struct str renewal_id(const struct ca *ca, struct arena *arena, const struct ca_certificate *certificate);
+void renewal_get(struct visit *visit);
+/* May an order replace the certificate of this id? *ret is NULL when the id is empty or nobody asks here. Else the
+ * answer is set. */
+bool renewal_accepted(struct visit *visit, struct str replaces, struct ca_certificate **ret);
+
 /* --- ca_status.c --- */
 void ocsp_post(struct visit *visit);
 void ocsp_get(struct visit *visit);
@@ -172,8 +179,10 @@ void issuer_get(struct visit *visit);
 struct str authz_url(const struct ca *ca, struct arena *arena, const struct ca_authz *authz);
 struct ca_authz *authz_create(struct ca *ca, struct turn *turn, struct ca_account *account, struct str name,
                               bool wildcard);
+/* As the authorization shows it: of type "dns" or "ip" (RFC 8738), without "*.". */
+struct identifier_doc authz_identifier(const struct ca_authz *authz);
 /* The types offered for a name; 0: none. */
-size_t authz_types(const struct ca *ca, bool wildcard, enum challenge_type ret[CHALLENGE_TYPE_COUNT]);
+size_t authz_types(const struct ca *ca, struct str name, bool wildcard, enum challenge_type ret[CHALLENGE_TYPE_COUNT]);
 void authz_post(struct visit *visit);
 void authz_answer(struct visit *visit, struct ca_authz *authz);
 void authz_challenge_valid(struct ca *ca, struct turn *turn, struct ca_authz *authz);

@@ -43,7 +43,7 @@ static bool may_revoke(struct visit *visit, const struct ca_certificate *certifi
 
 static bool reason_accepted(struct visit *visit, int64_t reason)
 {
-    unsigned allowed = visit->ca->profile->certificates.revocation_reasons;
+    unsigned allowed = visit->ca->profile->certs.revocation_reasons;
     if (reason < 0 || (reason < REASON_COUNT && allowed >> reason & 1)) return true;
     struct buf list = {.arena = visit->turn->arena};
     for (int i = 0; i < REASON_COUNT; i++)

@@ -29,7 +29,7 @@ static void answer_der(struct visit *visit, const char *media, enum err err, str
 
 static int64_t valid_until_ms(const struct visit *visit)
 {
-    return visit->turn->now_ms + visit->ca->profile->certificates.ocsp_lifetime_ms;
+    return visit->turn->now_ms + visit->ca->profile->certs.ocsp_lifetime_ms;
 }
 
 static void ocsp_answer(struct visit *visit, enum err read, struct str der)

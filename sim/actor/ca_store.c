@@ -140,6 +140,7 @@ struct ca_failure *ca_failure_new(const struct problem *problem)
     failure->problem.type = put(&at, problem->type);
     failure->problem.detail = put(&at, problem->detail);
     failure->problem.identifier = put(&at, problem->identifier);
+    failure->problem.address = problem->address;
     return failure;
 }
 

@@ -68,8 +68,9 @@ struct ca_certificate {
     struct str der, serial; /* of the leaf; as old as the CA */
     struct str spki;        /* its key, inside of der */
     int64_t not_before_ms, not_after_ms;
-    int64_t revoked_ms; /* 0: it is not */
-    int reason;         /* of the revocation: RFC 5280 section 5.3.1 */
+    int64_t revoked_ms;           /* 0: it is not */
+    int reason;                   /* of the revocation: RFC 5280 section 5.3.1 */
+    struct ca_order *replaced_by; /* the last order that said so (RFC 9773 section 5); NULL: none */
 };
 
 struct ca_authz;
@@ -89,6 +90,7 @@ struct ca_order {
     int64_t issue_ms;                    /* when a slow issuance ends; ACTOR_IDLE: none under way */
     struct ca_failure *error;
     struct ca_certificate *certificate; /* NULL: not finalized */
+    struct ca_certificate *replaces;    /* NULL: it says of none */
     uint32_t n_links;
     uint32_t n_waiting; /* authorizations that have not been valid yet */
     struct ca_link links[];

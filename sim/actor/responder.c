@@ -287,13 +287,14 @@ static void hand_on_request(struct responder *responder, struct turn *turn, cons
     struct msg *msg = outbox_post(turn->out, MSG_REQUEST, responder->options.outside, 0);
     const struct http_request *request = &in->as.request;
     msg->as.request.method = str_copy(&msg->arena, request->method);
-    msg->as.request.url = str_fmt(&msg->arena, "http://%.*s%.*s", STR_ARGS(values->name), STR_ARGS(values->place));
+    struct str host = url_host(turn->arena, values->name);
+    msg->as.request.url = str_fmt(&msg->arena, "http://%.*s%.*s", STR_ARGS(host), STR_ARGS(values->place));
     for (size_t i = 0; request->headers && i < request->headers->n; i++) {
         const struct header *header = &request->headers->at[i];
         if (str_is_nocase(header->name, "X-Acmedrill-Attempt") || str_is_nocase(header->name, "Host")) continue;
         msg_header(msg, arena_copy(turn->arena, header->name.at, header->name.n), header->value);
     }
-    msg_header(msg, "Host", values->name);
+    msg_header(msg, "Host", host);
     pend(responder, in, msg, answer, values);
 }
 

@@ -103,8 +103,7 @@ static void ask(struct va *va, struct turn *turn, struct query *query)
         msg->as.request.method = STR("GET");
         msg->as.request.url = str_copy(&msg->arena, at);
         if (url_parse(at, &url) == OK) {
-            struct str host = url.host;
-            if (memchr(host.at, ':', host.n)) host = str_fmt(turn->arena, "[%.*s]", STR_ARGS(host));
+            struct str host = url_host(turn->arena, url.host);
             if (url.port_given) host = str_fmt(turn->arena, "%.*s:%d", STR_ARGS(host), url.port);
             msg_header(msg, "Host", host);
         }
@@ -155,9 +154,9 @@ static void on_probe(struct va *va, struct turn *turn, const struct msg *in)
     query->proof = str_copy(&arena, probe->proof);
     query->attempt = probe->attempt;
     query->deadline_ms = turn->now_ms + probe->limit_ms;
-    struct str at = type == CHALLENGE_HTTP_01
-                        ? str_fmt(&arena, "http://%.*s%.*s", STR_ARGS(query->name), STR_ARGS(query->place))
-                        : query->place;
+    struct str at = type == CHALLENGE_HTTP_01 ? str_fmt(&arena, "http://%.*s%.*s",
+                                                        STR_ARGS(url_host(&arena, query->name)), STR_ARGS(query->place))
+                                              : query->place;
     query->at[query->n_at++] = at;
     query->arena = arena;
     struct query **link = &va->queries;

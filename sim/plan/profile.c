@@ -158,6 +158,7 @@ static const struct {
     {"terms_required",                 AT(terms_required)                            },
     {"external_account_required",      AT(external_account_required)                 },
     {"pre_authorization",              AT(pre_authorization)                         },
+    {"ip_identifiers",                 AT(certs.ip_identifiers)                      },
 };
 
 static const struct {
@@ -166,16 +167,17 @@ static const struct {
     int64_t min_ms, max_ms;
     bool none; /* the word "none" stands for 0 */
 } durations[] = {
-    {"client_retry_every",   AT(client_retry_every_ms),         0,     DAY_MS,        true },
-    {"query_delay",          AT(query_delay_ms),                0,     DAY_MS,        false},
-    {"query_timeout",        AT(query_limit_ms),                100,   DAY_MS,        false},
-    {"retry_after_authz",    AT(retry_after_authz_ms),          0,     400 * DAY_MS,  true },
-    {"retry_after_order",    AT(retry_after_order_ms),          0,     400 * DAY_MS,  true },
-    {"issue_delay",          AT(issue_delay_ms),                0,     30 * DAY_MS,   false},
-    {"authz_lifetime",       AT(authz_lifetime_ms),             1000,  4000 * DAY_MS, false},
-    {"order_lifetime",       AT(order_lifetime_ms),             1000,  4000 * DAY_MS, false},
-    {"certificate_lifetime", AT(certificate_lifetime_ms),       60000, 4000 * DAY_MS, false},
-    {"ocsp_lifetime",        AT(certificates.ocsp_lifetime_ms), 60000, 4000 * DAY_MS, false},
+    {"client_retry_every",   AT(client_retry_every_ms),   0,     DAY_MS,        true },
+    {"query_delay",          AT(query_delay_ms),          0,     DAY_MS,        false},
+    {"query_timeout",        AT(query_limit_ms),          100,   DAY_MS,        false},
+    {"retry_after_authz",    AT(retry_after_authz_ms),    0,     400 * DAY_MS,  true },
+    {"retry_after_order",    AT(retry_after_order_ms),    0,     400 * DAY_MS,  true },
+    {"issue_delay",          AT(issue_delay_ms),          0,     30 * DAY_MS,   false},
+    {"authz_lifetime",       AT(authz_lifetime_ms),       1000,  4000 * DAY_MS, false},
+    {"order_lifetime",       AT(order_lifetime_ms),       1000,  4000 * DAY_MS, false},
+    {"certificate_lifetime", AT(certificate_lifetime_ms), 60000, 4000 * DAY_MS, false},
+    {"renewal_retry_after",  AT(certs.renewal_again_ms),  1000,  400 * DAY_MS,  false},
+    {"ocsp_lifetime",        AT(certs.ocsp_lifetime_ms),  60000, 4000 * DAY_MS, false},
 };
 
 static const char *const retry_on_words[] = {"any", "transient"};
@@ -218,6 +220,7 @@ static const char *const keys[] = {
     "order_lifetime",
     "certificate_lifetime",
     "terms_required",
+    "ip_identifiers",
     "alternate_chains",
     "chain_length",
     "revocation_reasons",
@@ -228,6 +231,9 @@ static const char *const keys[] = {
     "pre_authorization",
     "orders_per_page",
     "rate_limits",
+    "renewal_window",
+    "renewal_retry_after",
+    "renewal_explanation",
     "failed_challenge",
     "transitions",
     "outcomes",
@@ -420,7 +426,7 @@ static void read_members(const struct desk *desk, struct node node, struct profi
     if ((member = node_member(desk, node, "max_body")).value && node_int(desk, member, 1, 65535, &number))
         profile->max_body = (size_t)number;
     if ((member = node_member(desk, node, "trims")).value) node_any_text(desk, member, "a text", 16, &profile->trims);
-    certificate_rules_read(desk, node, &profile->certificates);
+    certificate_rules_read(desk, node, &profile->certs);
     if ((member = node_member(desk, node, "terms")).value) read_terms(desk, member, profile);
     if ((member = node_member(desk, node, "external_accounts")).value) read_external_accounts(desk, member, profile);
     if ((member = node_member(desk, node, "orders_per_page")).value && node_int(desk, member, 1, 1000, &number))

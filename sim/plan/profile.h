@@ -52,10 +52,14 @@ enum client_retry {
 /* What this CA makes of certificates: plan/profile_certs.c. */
 enum { REASON_COUNT = 11 }; /* codes of RFC 5280 section 5.3.1 */
 struct certificate_rules {
-    int alternate_chains;        /* roots besides the first that certify the same intermediate */
-    int chain_length;            /* intermediates */
-    int64_t ocsp_lifetime_ms;    /* of an OCSP answer and of a CRL */
-    unsigned revocation_reasons; /* a bit for each code that a client may give */
+    bool ip_identifiers;          /* RFC 8738 */
+    int alternate_chains;         /* roots besides the first that certify the same intermediate */
+    int chain_length;             /* intermediates */
+    int renewal_from, renewal_to; /* percent of a lifetime when renewal is suggested (RFC 9773); 0, 0: not offered */
+    int64_t renewal_again_ms;
+    struct str renewal_explanation; /* URL; empty: none */
+    int64_t ocsp_lifetime_ms;       /* of an OCSP answer and of a CRL */
+    unsigned revocation_reasons;    /* a bit for each code that a client may give */
 };
 /* "failed_challenge" is shorthand for two rows of the law: "kills authz" (the RFC's), "stays in authz" (until the last
  * one has failed), "leaves authz pending" (even then). */
@@ -106,7 +110,7 @@ struct profile {
     bool reuses_authz; /* a valid authorization serves later orders */
     int64_t authz_lifetime_ms, order_lifetime_ms, certificate_lifetime_ms;
     bool terms_required;
-    struct certificate_rules certificates;
+    struct certificate_rules certs;
     struct str terms; /* their path below the CA's base; begins with "terms" */
     bool external_account_required;
     struct external_account external_accounts[PROFILE_MAX_EXTERNAL_ACCOUNTS];

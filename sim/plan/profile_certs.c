@@ -1,11 +1,14 @@
 /* What a profile says of certificates before and after they are issued. */
 #include "plan/profile_parts.h"
 
-enum { UNUSED_REASON = 7 }; /* RFC 5280 section 5.3.1 has no code 7 */
+enum {
+    UNUSED_REASON = 7, /* RFC 5280 section 5.3.1 has no code 7 */
+    MAX_PERCENT = 999
+};
 
 struct issuer_shape profile_issuer_shape(const struct profile *profile)
 {
-    const struct certificate_rules *rules = &profile->certificates;
+    const struct certificate_rules *rules = &profile->certs;
     return (struct issuer_shape){(size_t)rules->alternate_chains, (size_t)rules->chain_length};
 }
 
@@ -22,15 +25,41 @@ static void read_reasons(const struct desk *desk, struct node list, struct certi
     }
 }
 
+/* "66%..90%" of the lifetime, or "none". */
+static bool window_read(struct str text, struct certificate_rules *ret)
+{
+    struct str from, to;
+    int64_t low, high;
+    ptrdiff_t dots = str_find(text, "%..");
+    if (str_is(text, "none")) {
+        ret->renewal_from = ret->renewal_to = 0;
+        return true;
+    }
+    if (dots < 0 || !str_ends(text, "%")) return false;
+    from = (struct str){text.at, (size_t)dots};
+    to = (struct str){text.at + dots + 3, text.n - (size_t)dots - 3};
+    to.n -= to.n > 0;
+    if (!str_int(from, &low) || !str_int(to, &high) || high <= low || high > MAX_PERCENT) return false;
+    ret->renewal_from = (int)low;
+    ret->renewal_to = (int)high;
+    return true;
+}
+
 void certificate_rules_read(const struct desk *desk, struct node node, struct certificate_rules *rules)
 {
     struct node member;
     int64_t number;
+    struct str text;
     if ((member = node_member(desk, node, "alternate_chains")).value &&
         node_int(desk, member, 0, ISSUER_MAX_ALTERNATES, &number))
         rules->alternate_chains = (int)number;
     if ((member = node_member(desk, node, "chain_length")).value &&
         node_int(desk, member, 1, ISSUER_MAX_LENGTH, &number))
         rules->chain_length = (int)number;
+    if ((member = node_member(desk, node, "renewal_window")).value &&
+        node_text(desk, member, "a part of a lifetime such as \"66%..90%\"", 20, &text) && !window_read(text, rules))
+        node_bad(desk, member, "\"%.*s\" is no part of a lifetime: write \"66%%..90%%\" or \"none\"", STR_ARGS(text));
+    if ((member = node_member(desk, node, "renewal_explanation")).value)
+        node_any_text(desk, member, "a URL", 1000, &rules->renewal_explanation);
     if ((member = node_member(desk, node, "revocation_reasons")).value) read_reasons(desk, member, rules);
 }

@@ -422,13 +422,47 @@ static void test_folder(void **state)
     arena_done(&arena);
 }
 
+static void test_certificate_rules(void **state)
+{
+    (void)state;
+    struct bench *bench = load("rfc8555");
+    const struct certificate_rules *rules = &bench->profile.certs;
+    assert_int_equal(rules->revocation_reasons, 0x63b);
+    assert_int_equal(rules->renewal_from, 66);
+    assert_int_equal(rules->renewal_to, 90);
+    assert_int_equal(profile_issuer_shape(&bench->profile).n_alternates, 0);
+    assert_int_equal(profile_issuer_shape(&bench->profile).length, 1);
+    assert_false(rules->ip_identifiers);
+    done(bench);
+    bench = read_value("{\"renewal_window\": \"none\", \"revocation_reasons\": [1], \"chain_length\": 8}", OK);
+    assert_int_equal(bench->profile.certs.renewal_to, 0);
+    assert_int_equal(bench->profile.certs.revocation_reasons, 2);
+    assert_int_equal(profile_issuer_shape(&bench->profile).length, 8);
+    done(bench);
+    refused("{\"renewal_window\": \"66%\"}", 26, "\"66%\" is no part of a lifetime");
+    refused("{\"renewal_window\": \"9%..9%\"}", 26, "\"9%..9%\" is no part");
+    refused("{\"renewal_window\": \"-1%..9%\"}", 26, "\"-1%..9%\" is no part");
+    refused("{\"renewal_window\": \"1%..%\"}", 26, "\"1%..%\" is no part");
+    refused("{\"renewal_window\": \"%..%\"}", 26, "\"%..%\" is no part");
+    refused("{\"renewal_window\": \"1%..1000%\"}", 26, "\"1%..1000%\" is no part");
+    refused("{\"chain_length\": 0}", 24, "0 is not within 1 and 8");
+    refused("{\"alternate_chains\": 9}", 28, "9 is not within 0 and 8");
+    refused("{\"revocation_reasons\": [1, 11]}", 34, "11 is not within 0 and 10");
+    refused("{\"revocation_reasons\": []}", 30, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),          cmocka_unit_test(test_default),
-        cmocka_unit_test(test_presets),        cmocka_unit_test(test_object_over_a_base),
-        cmocka_unit_test(test_complaints),     cmocka_unit_test(test_wrong_types_at_every_key),
-        cmocka_unit_test(test_schedules),      cmocka_unit_test(test_folder),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_default),
+        cmocka_unit_test(test_presets),
+        cmocka_unit_test(test_object_over_a_base),
+        cmocka_unit_test(test_complaints),
+        cmocka_unit_test(test_wrong_types_at_every_key),
+        cmocka_unit_test(test_schedules),
+        cmocka_unit_test(test_folder),
+        cmocka_unit_test(test_certificate_rules),
         cmocka_unit_test(test_whom_it_serves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -164,6 +164,12 @@ enum err url_parse(struct str text, struct url *ret)
     return OK;
 }
 
+struct str url_host(struct arena *arena, struct str host)
+{
+    bool brackets = host.n && memchr(host.at, ':', host.n);
+    return brackets ? str_fmt(arena, "[%.*s]", STR_ARGS(host)) : host;
+}
+
 enum err retry_after_read(const struct headers *headers, int64_t now_ms, int64_t *ret_at_ms, bool *ret_is_date)
 {
     const int64_t century_s = INT64_C(36525) * 86400;

@@ -69,6 +69,8 @@ struct url {
 };
 /* http and https only, no user info, printable ASCII only. Slices of `text` (and a static "/"). */
 enum err url_parse(struct str text, struct url *ret);
+/* A host as a URL and a Host header write it: an IPv6 address stands in brackets. May borrow from `host`. */
+struct str url_host(struct arena *arena, struct str host);
 
 /* Retry-After (RFC 9110 section 10.2.3): seconds or HTTP-date, against `now`; *ret_at_ms is absolute UTC.
  * ERR_NOT_FOUND: absent; ERR_MALFORMED: neither form (or two different headers). *ret_is_date may be NULL. */
