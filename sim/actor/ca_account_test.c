@@ -1,6 +1,7 @@
 /* The CA's accounts over signed requests: RFC 8555 section 7.3 with its subsections. Plain accounts are in ca_test.c.
  */
 #include "actor/ca_bench_test.h"
+#include "actor/ca_store.h"
 
 static struct account_doc account_shown(struct desk *desk, int status)
 {
@@ -136,6 +137,33 @@ static void test_key_change_refused(void **state)
     key_free(key);
     key_free(other);
     desk_free(desk);
+}
+
+/* Every account is found by its present key and by no other, in however full a table. */
+static void test_index_by_key(void **state)
+{
+    (void)state;
+    enum { ACCOUNTS = 300 };
+    struct ca_store store = {0};
+    struct arena arena = {0};
+    struct rng rng;
+    struct str old[ACCOUNTS];
+    rng_seed(&rng, 7);
+    for (int i = 0; i < ACCOUNTS; i++) {
+        struct key *key = key_make(KEY_P256, SEALING_SYMBOLIC, &rng);
+        old[i] = key_thumbprint(key, &arena);
+        assert_int_equal(ca_account_new(&store, key)->id, i + 1);
+    }
+    for (int i = 0; i < ACCOUNTS; i += 2)
+        ca_account_rekey(&store, ca_account_at(&store, i + 1), key_make(KEY_P256, SEALING_SYMBOLIC, &rng));
+    assert_int_equal(store.by_key.n, ACCOUNTS);
+    for (int i = 0; i < ACCOUNTS; i++) {
+        struct ca_account *account = ca_account_at(&store, i + 1);
+        assert_ptr_equal(ca_account_by_thumbprint(&store, key_thumbprint(account->key, &arena)), account);
+        assert_ptr_equal(ca_account_by_thumbprint(&store, old[i]), i % 2 ? account : NULL);
+    }
+    arena_done(&arena);
+    ca_store_done(&store);
 }
 
 /* --- external accounts (section 7.3.4) --- */
@@ -390,6 +418,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_key_change),
         cmocka_unit_test(test_key_change_refused),
+        cmocka_unit_test(test_index_by_key),
         cmocka_unit_test(test_external_accounts),
         cmocka_unit_test(test_external_accounts_refused),
         cmocka_unit_test(test_external_accounts_at_will),

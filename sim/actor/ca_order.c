@@ -250,7 +250,7 @@ void authz_new(struct visit *visit)
     if (!terms_accepted(visit) || !limit_authz(visit, wish.name)) return;
     /* One that is pending or valid serves again, and from now on it serves orders. */
     struct ca_authz *authz = authz_for(visit, &wish);
-    ca_authz_offer(&ca->store, authz);
+    ca_authz_ahead(&ca->store, authz);
     answer_header(&visit->answer, "Location", authz_url(ca, turn->arena, authz));
     authz_answer(visit, authz);
     visit->answer.status = 201;

@@ -289,6 +289,15 @@ void ca_authz_offer(struct ca_store *store, struct ca_authz *authz)
     ca_table_add(&store->reusable, &authz->by_name, authz_hash(authz->account, authz->name, authz->wildcard));
 }
 
+void ca_authz_ahead(struct ca_store *store, struct ca_authz *authz)
+{
+    ca_authz_offer(store, authz);
+    if (authz->is_ahead) return;
+    authz->is_ahead = true;
+    authz->older_ahead = authz->account->ahead;
+    authz->account->ahead = authz;
+}
+
 void ca_authz_withdraw(struct ca_store *store, struct ca_authz *authz)
 {
     if (!authz->listed) return;

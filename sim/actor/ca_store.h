@@ -59,6 +59,7 @@ struct ca_account {
     struct str *contacts;  /* one block with its texts */
     size_t n_contacts;
     struct ca_order *newest; /* of its orders */
+    struct ca_authz *ahead;  /* the newest of its authorizations by newAuthz */
 };
 
 struct ca_authz;
@@ -104,6 +105,8 @@ struct ca_authz {
     int64_t expires_ms;
     struct str name; /* without "*." */
     struct ca_link *orders;
+    bool is_ahead; /* made, or asked for again, by newAuthz */
+    struct ca_authz *older_ahead;
     size_t n_challenges;
     struct ca_challenge challenges[];
 };
@@ -164,6 +167,8 @@ void ca_order_link(struct ca_order *order, size_t i, struct ca_authz *authz);
 struct ca_authz *ca_authz_new(struct ca_store *store, struct ca_account *account, struct str name, bool wildcard,
                               size_t n_challenges);
 struct ca_authz *ca_authz_at(const struct ca_store *store, int64_t id);
+/* Notes that newAuthz has shown this authorization to its account, and offers it. */
+void ca_authz_ahead(struct ca_store *store, struct ca_authz *authz);
 /* A valid authorization, or one of newAuthz, offers itself to later orders, until it is taken back. */
 void ca_authz_offer(struct ca_store *store, struct ca_authz *authz);
 void ca_authz_withdraw(struct ca_store *store, struct ca_authz *authz);
