@@ -293,6 +293,47 @@ static void test_external_accounts_at_will(void **state)
     desk_free(desk);
 }
 
+/* --- what is inside, cut and bent --- */
+static void assert_some_refusal(struct desk *desk)
+{
+    if (reply_status(desk) < 400) fail_msg("taken: %s", the_reply(desk)->body.at);
+    (void)reply_problem(desk);
+}
+
+static void test_cut_and_bent(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_with_external_accounts(false);
+    struct arena *arena = &desk->bench->keep;
+    register_account(desk);
+    struct key *key = key_make(KEY_P256, SEALING_REAL, &desk->bench->rng);
+    struct str inner = inner_jws(desk, key, &(struct change){0}), binding;
+    struct jws_header header = {.url = STR(CA_BASE "/new-account"), .kid = STR("kid-1")};
+    assert_int_equal(jws_seal_mac(arena, "HS256", STR(MAC_KEY), &header, key_jwk(key, arena), &binding), OK);
+    for (size_t i = 0; i < inner.n; i += 3) {
+        char *bent = arena_copy(arena, inner.at, inner.n);
+        bent[i] ^= 1;
+        post(desk, at(desk, "/key-change"), bent);
+        assert_some_refusal(desk);
+        bent = arena_copy(arena, inner.at, i);
+        post(desk, at(desk, "/key-change"), bent);
+        assert_some_refusal(desk);
+    }
+    struct key *first = desk->key;
+    desk->key = key;
+    for (size_t i = 0; i < binding.n; i += 3) {
+        char *bent = arena_copy(arena, binding.at, binding.n);
+        bent[i] ^= 1;
+        new_account(desk, str_fmt(arena, "{\"termsOfServiceAgreed\":true,\"externalAccountBinding\":%s}", bent).at);
+        assert_some_refusal(desk);
+    }
+    desk->key = first;
+    change_key(desk, key, &(struct change){0});
+    assert_json(desk, 200);
+    key_free(key);
+    desk_free(desk);
+}
+
 /* --- updates and lists (sections 7.3.2, 7.1.2.1) --- */
 static void test_account_updates(void **state)
 {
@@ -422,6 +463,7 @@ int main(void)
         cmocka_unit_test(test_external_accounts),
         cmocka_unit_test(test_external_accounts_refused),
         cmocka_unit_test(test_external_accounts_at_will),
+        cmocka_unit_test(test_cut_and_bent),
         cmocka_unit_test(test_account_updates),
         cmocka_unit_test(test_pages_of_orders),
         cmocka_unit_test(test_terms_change),
