@@ -119,6 +119,8 @@ static void account_deactivate(struct visit *visit, struct ca_account *account)
         for (uint32_t i = 0; i < order->n_links; i++)
             (void)authz_end(ca, turn, order->links[i].authz, EV_DEACTIVATED);
     }
+    for (struct ca_authz *authz = account->ahead; authz; authz = authz->older_ahead)
+        (void)authz_end(ca, turn, authz, EV_DEACTIVATED);
     account_answer(visit, account, 200);
 }
 

@@ -1,6 +1,7 @@
 /* The CA's accounts over signed requests: RFC 8555 section 7.3 with its subsections. Plain accounts are in ca_test.c.
  */
 #include "actor/ca_bench_test.h"
+#include "actor/ca_store.h"
 
 static struct account_doc account_shown(struct desk *desk, int status)
 {
@@ -138,6 +139,33 @@ static void test_key_change_refused(void **state)
     desk_free(desk);
 }
 
+/* Every account is found by its present key and by no other, in however full a table. */
+static void test_index_by_key(void **state)
+{
+    (void)state;
+    enum { ACCOUNTS = 300 };
+    struct ca_store store = {0};
+    struct arena arena = {0};
+    struct rng rng;
+    struct str old[ACCOUNTS];
+    rng_seed(&rng, 7);
+    for (int i = 0; i < ACCOUNTS; i++) {
+        struct key *key = key_make(KEY_P256, SEALING_SYMBOLIC, &rng);
+        old[i] = key_thumbprint(key, &arena);
+        assert_int_equal(ca_account_new(&store, key)->id, i + 1);
+    }
+    for (int i = 0; i < ACCOUNTS; i += 2)
+        ca_account_rekey(&store, ca_account_at(&store, i + 1), key_make(KEY_P256, SEALING_SYMBOLIC, &rng));
+    assert_int_equal(store.by_key.n, ACCOUNTS);
+    for (int i = 0; i < ACCOUNTS; i++) {
+        struct ca_account *account = ca_account_at(&store, i + 1);
+        assert_ptr_equal(ca_account_by_thumbprint(&store, key_thumbprint(account->key, &arena)), account);
+        assert_ptr_equal(ca_account_by_thumbprint(&store, old[i]), i % 2 ? account : NULL);
+    }
+    arena_done(&arena);
+    ca_store_done(&store);
+}
+
 /* --- external accounts (section 7.3.4) --- */
 #define MAC_KEY "0123456789abcdef"
 
@@ -262,6 +290,47 @@ static void test_external_accounts_at_will(void **state)
     desk_open(desk);
     bind_account(desk, &(struct wish_to_bind){0});
     assert_int_equal(account_shown(desk, 201).binding.n, 0);
+    desk_free(desk);
+}
+
+/* --- what is inside, cut and bent --- */
+static void assert_some_refusal(struct desk *desk)
+{
+    if (reply_status(desk) < 400) fail_msg("taken: %s", the_reply(desk)->body.at);
+    (void)reply_problem(desk);
+}
+
+static void test_cut_and_bent(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_with_external_accounts(false);
+    struct arena *arena = &desk->bench->keep;
+    register_account(desk);
+    struct key *key = key_make(KEY_P256, SEALING_REAL, &desk->bench->rng);
+    struct str inner = inner_jws(desk, key, &(struct change){0}), binding;
+    struct jws_header header = {.url = STR(CA_BASE "/new-account"), .kid = STR("kid-1")};
+    assert_int_equal(jws_seal_mac(arena, "HS256", STR(MAC_KEY), &header, key_jwk(key, arena), &binding), OK);
+    for (size_t i = 0; i < inner.n; i += 3) {
+        char *bent = arena_copy(arena, inner.at, inner.n);
+        bent[i] ^= 1;
+        post(desk, at(desk, "/key-change"), bent);
+        assert_some_refusal(desk);
+        bent = arena_copy(arena, inner.at, i);
+        post(desk, at(desk, "/key-change"), bent);
+        assert_some_refusal(desk);
+    }
+    struct key *first = desk->key;
+    desk->key = key;
+    for (size_t i = 0; i < binding.n; i += 3) {
+        char *bent = arena_copy(arena, binding.at, binding.n);
+        bent[i] ^= 1;
+        new_account(desk, str_fmt(arena, "{\"termsOfServiceAgreed\":true,\"externalAccountBinding\":%s}", bent).at);
+        assert_some_refusal(desk);
+    }
+    desk->key = first;
+    change_key(desk, key, &(struct change){0});
+    assert_json(desk, 200);
+    key_free(key);
     desk_free(desk);
 }
 
@@ -390,9 +459,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_key_change),
         cmocka_unit_test(test_key_change_refused),
+        cmocka_unit_test(test_index_by_key),
         cmocka_unit_test(test_external_accounts),
         cmocka_unit_test(test_external_accounts_refused),
         cmocka_unit_test(test_external_accounts_at_will),
+        cmocka_unit_test(test_cut_and_bent),
         cmocka_unit_test(test_account_updates),
         cmocka_unit_test(test_pages_of_orders),
         cmocka_unit_test(test_terms_change),

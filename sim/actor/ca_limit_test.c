@@ -256,6 +256,26 @@ static void test_pending_pre_authorization_serves_an_order(void **state)
     desk_free(desk);
 }
 
+/* Section 7.3.6: what was being validated for an account that is gone is validated no longer. */
+static void test_pre_authorization_of_a_deactivated_account(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_new("rfc8555");
+    desk_open(desk);
+    register_account(desk);
+    desk->authz[0] = new_authz(desk, NEW_AUTHZ("a.example.test"));
+    (void)new_authz(desk, NEW_AUTHZ("b.example.test"));
+    (void)new_authz(desk, NEW_AUTHZ("a.example.test"));
+    respond_to(desk, "http-01");
+    verdict(desk, "bad-status");
+    post(desk, at(desk, "/account/1"), "{\"status\":\"deactivated\"}");
+    assert_json(desk, 200);
+    size_t asked = desk->n_asked;
+    let_pass(desk, 60000);
+    assert_int_equal(desk->n_asked, asked);
+    desk_free(desk);
+}
+
 static void test_pre_authorization_refused(void **state)
 {
     (void)state;
@@ -303,6 +323,7 @@ int main(void)
         cmocka_unit_test(test_the_longest_wait_counts),
         cmocka_unit_test(test_pre_authorization),
         cmocka_unit_test(test_pending_pre_authorization_serves_an_order),
+        cmocka_unit_test(test_pre_authorization_of_a_deactivated_account),
         cmocka_unit_test(test_pre_authorization_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -205,7 +205,7 @@ static struct ca_authz *authz_for(struct visit *visit, const struct wish *wish)
     struct ca_authz *authz = NULL;
     do
         authz = ca_authz_listed(&ca->store, visit->account, wish->name, wish->wildcard, authz);
-    while (authz && !authz->pre_authorized && !ca->profile->reuses_authz);
+    while (authz && !authz->is_ahead && !ca->profile->reuses_authz);
     return authz ? authz : authz_create(ca, visit->turn, visit->account, wish->name, wish->wildcard);
 }
 
@@ -294,8 +294,7 @@ void authz_new(struct visit *visit)
     if (!terms_accepted(visit) || !limit_authz(visit, wish.name)) return;
     /* One that is pending or valid serves again, and from now on it serves orders. */
     struct ca_authz *authz = authz_for(visit, &wish);
-    authz->pre_authorized = true;
-    ca_authz_list(&ca->store, authz);
+    ca_authz_ahead(&ca->store, authz);
     answer_header(&visit->answer, "Location", authz_url(ca, turn->arena, authz));
     authz_answer(visit, authz);
     visit->answer.status = 201;

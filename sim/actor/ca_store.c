@@ -324,6 +324,15 @@ void ca_authz_list(struct ca_store *store, struct ca_authz *authz)
     ca_table_add(&store->listed, &authz->by_name, authz_hash(authz->account, authz->name, authz->wildcard));
 }
 
+void ca_authz_ahead(struct ca_store *store, struct ca_authz *authz)
+{
+    ca_authz_list(store, authz);
+    if (authz->is_ahead) return;
+    authz->is_ahead = true;
+    authz->older_ahead = authz->account->ahead;
+    authz->account->ahead = authz;
+}
+
 void ca_authz_unlist(struct ca_store *store, struct ca_authz *authz)
 {
     if (!authz->is_listed) return;

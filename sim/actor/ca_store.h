@@ -59,6 +59,7 @@ struct ca_account {
     struct str *contacts;  /* one block with its texts */
     size_t n_contacts;
     struct ca_order *newest; /* of its orders */
+    struct ca_authz *ahead;  /* the newest of its authorizations by newAuthz */
 };
 
 /* What came of an order. Made by finalize, shown once the order is valid. */
@@ -113,11 +114,12 @@ struct ca_authz {
     struct subject subject;
     uint32_t id;
     bool wildcard, was_read, is_listed;
-    bool pre_authorized; /* asked for by newAuthz: serves orders, whatever the profile says of reuse */
     struct ca_account *account;
     int64_t expires_ms;
     struct str name; /* without "*." */
     struct ca_link *orders;
+    bool is_ahead; /* made, or asked for again, by newAuthz */
+    struct ca_authz *older_ahead;
     size_t n_challenges;
     struct ca_challenge challenges[];
 };
@@ -183,6 +185,8 @@ void ca_certificate_revoke(struct ca_store *store, struct ca_certificate *certif
 struct ca_authz *ca_authz_new(struct ca_store *store, struct ca_account *account, struct str name, bool wildcard,
                               size_t n_challenges);
 struct ca_authz *ca_authz_at(const struct ca_store *store, int64_t id);
+/* Notes that newAuthz has shown this authorization to its account, and lists it. */
+void ca_authz_ahead(struct ca_store *store, struct ca_authz *authz);
 /* A valid authorization, or one of newAuthz, is found by its name until it is taken off the list: for later orders, and
  * for revocations. */
 void ca_authz_list(struct ca_store *store, struct ca_authz *authz);
