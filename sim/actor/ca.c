@@ -317,16 +317,17 @@ static void ca_step(struct actor *actor, struct turn *turn, const struct msg *in
     ca_catch_up(ca, turn);
 }
 
+static int64_t earlier(int64_t due_ms, const struct heap *heap)
+{
+    const struct heap_item *top = heap_peek(heap);
+    return top && top->due_ms < due_ms ? top->due_ms : due_ms;
+}
+
 static int64_t ca_next_due_ms(const struct actor *actor)
 {
     const struct ca *ca = (const struct ca *)actor;
-    const struct heap *heaps[] = {&ca->queries, &ca->issues, &ca->authz_ends, &ca->order_ends};
-    int64_t due_ms = ACTOR_IDLE;
-    for (size_t i = 0; i < COUNTOF(heaps); i++) {
-        const struct heap_item *top = heap_peek(heaps[i]);
-        if (top && top->due_ms < due_ms) due_ms = top->due_ms;
-    }
-    return due_ms;
+    int64_t due_ms = earlier(earlier(ACTOR_IDLE, &ca->queries), &ca->issues);
+    return earlier(earlier(due_ms, &ca->authz_ends), &ca->order_ends);
 }
 
 static void ca_free(struct actor *actor)

@@ -306,8 +306,10 @@ static void fetch_ready(struct edge *edge, struct hall *hall, const struct edge_
 static void fetch_edge_free(struct edge *edge)
 {
     struct fetch_edge *self = (struct fetch_edge *)edge;
-    while (self->fetches)
-        fetch_free(self->fetches);
+    for (struct fetch *fetch = self->fetches, *next; fetch; fetch = next) {
+        next = fetch->next;
+        fetch_free(fetch);
+    }
     if (self->multi) curl->multi_cleanup(self->multi);
     if (self->connect_list) curl->slist_free_all(self->connect_list);
     free(self->connect_to);
