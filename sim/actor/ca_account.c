@@ -75,6 +75,7 @@ void account_create(struct visit *visit)
 
     struct ca_account *account = ca_account_by_thumbprint(&ca->store, key_thumbprint(visit->key, turn->arena));
     if (account) {
+        visit->account = account;
         /* Section 7.3.1: whatever else the request says is ignored. */
         if (account->subject.status != STATUS_VALID)
             answer_refuse(&visit->answer, turn, 401, "unauthorized", "the account of this key is %s",
@@ -95,6 +96,7 @@ void account_create(struct visit *visit)
     if (!contacts_accepted(visit, &doc)) return;
     account = ca_account_new(&ca->store, visit->key);
     visit->key = NULL;
+    visit->account = account;
     account->terms_agreed = doc.terms_agreed;
     ca_account_contacts(account, doc.contacts, doc.n_contacts);
     turn_note_state(turn, object_text(OBJECT_ACCOUNT), account_url(ca, turn->arena, account), "created",

@@ -76,6 +76,7 @@ void cert_finalize(struct visit *visit)
         visit_not_found(visit, "order");
         return;
     }
+    visit->order = order;
     if (!visit_owns(visit, order->account) || visit_scripted(visit, REQUEST_FINALIZE)) return;
     struct str der = {0};
     if (finalize_read(turn->arena, visit->jws.payload, &der)) {
@@ -121,6 +122,7 @@ void cert_post(struct visit *visit)
         visit_not_found(visit, "certificate");
         return;
     }
+    visit->order = order;
     if (!visit_owns(visit, order->account) || !visit_reads(visit)) return;
     if (visit_scripted(visit, REQUEST_CERTIFICATE)) return;
     struct str intermediate = issuer_intermediate_pem(visit->ca->options.issuer);
