@@ -3,6 +3,7 @@
 #include "actor/va.h"
 #include "base/when.h"
 #include "command.h"
+#include "https.h"
 #include "world/clock.h"
 #include "world/edge_fetch.h"
 #include "world/edge_listen.h"
@@ -131,25 +132,16 @@ static void note_start(struct history *history, const struct arguments *args, co
 }
 
 static int open_edges(struct arena *arena, const struct arguments *args, const struct issuer *issuer,
-                      struct edge **ret_listen, struct edge **ret_fetch)
+                      const struct scenario *scenario, struct edge **ret_listen, struct edge **ret_fetch)
 {
     const struct str names[] = {STR("localhost"), STR("127.0.0.1"), STR("::1"), str_c(args->address)};
     size_t n = is_everywhere(args->address) ? 3 : 4;
     struct rng rng, own;
-    struct str chain;
+    struct edge_listen_options how = {
+        .address = args->address, .port = args->port, .to = {SEAT_CA}, .max_body = MAX_BODY};
     rng_seed(&rng, args->seed);
     rng_fork(&rng, "edge", &own);
-    struct key *key = key_make(KEY_P256, SEALING_REAL, &own);
-    enum err e = issuer_issue_server(issuer, arena, key, names, n, clock_real_utc_ms(), &own, &chain);
-    if (e == OK)
-        e = edge_listen_new(&(struct edge_listen_options){.address = args->address,
-                                                          .port = args->port,
-                                                          .certificate_pem = chain,
-                                                          .key = key,
-                                                          .to = {SEAT_CA},
-                                                          .max_body = MAX_BODY},
-                            ret_listen);
-    key_free(key);
+    enum err e = https_listen(arena, issuer, scenario, names, n, clock_real_utc_ms(), &own, &how, ret_listen);
     if (e != OK) {
         fprintf(stderr, "acmedrill serve: cannot listen on %s port %d: %s\n", args->address, args->port,
                 e == ERR_IO ? strerror(errno) : err_text(e));
@@ -170,7 +162,7 @@ static int serve(struct arena *arena, const struct arguments *args, const struct
     rng_seed(&rng, args->seed);
     rng_fork(&rng, "issuer", &own);
     struct issuer *issuer = issuer_new(SEALING_REAL, &own, history.start_ms);
-    int status = open_edges(arena, args, issuer, &listen, &fetch);
+    int status = open_edges(arena, args, issuer, scenario, &listen, &fetch);
     if (status == EXIT_AS_EXPECTED && !write_out(args->trust, issuer_root_pem(issuer))) status = EXIT_TARGET;
     if (status == EXIT_AS_EXPECTED && args->history && !(history.sink = fopen(args->history, "w"))) {
         fprintf(stderr, "acmedrill serve: cannot write %s: %s\n", args->history, strerror(errno));
@@ -192,6 +184,7 @@ static int serve(struct arena *arena, const struct arguments *args, const struct
                                                    .sealing = SEALING_REAL,
                                                    .speed = args->speed});
     edge_listen_seated(listen, hall_seat_edge(hall, listen, "client"));
+    https_faults_of(listen, ca);
     hall_seat(hall, ca);
     hall_seat(hall, va_new(&(struct va_options){
                         .target = {SEAT_RESPONDER}, .profile = profile, .always_valid = args->always_valid}));

@@ -240,22 +240,30 @@ static void subject_name(struct rule_subject *subject, const struct ca_authz *au
 }
 
 /* Every rule counts every reply that concerns it, also when another rule acts. */
-static const struct fault *visit_fault(const struct visit *visit)
+static const struct fault *fault_for(struct ca *ca, const struct rule_subject *subject)
 {
-    struct ca *ca = visit->ca;
     const struct scenario *scenario = ca->options.scenario;
     const struct fault *fault = NULL;
-    if (!scenario || !scenario->n_rules) return NULL;
+    for (size_t i = 0; scenario && i < scenario->n_rules; i++) {
+        const struct rule *rule = &scenario->rules[i];
+        if (!rule_concerns(rule, subject)) continue;
+        if (rule_takes(rule, ++ca->concerned[i]) && !fault) fault = rule->fault;
+    }
+    return fault;
+}
+
+const struct fault *ca_connection_fault(struct actor *actor)
+{
+    return fault_for((struct ca *)actor, &(struct rule_subject){.where = REQUEST_CONNECT});
+}
+
+static const struct fault *visit_fault(const struct visit *visit)
+{
     struct rule_subject subject = {.where = visit->name, .account = visit->account ? (int)visit->account->id : 0};
     if (visit->authz) subject_name(&subject, visit->authz, visit->turn->arena);
     for (uint32_t i = 0; visit->order && i < visit->order->n_links; i++)
         subject_name(&subject, visit->order->links[i].authz, visit->turn->arena);
-    for (size_t i = 0; i < scenario->n_rules; i++) {
-        const struct rule *rule = &scenario->rules[i];
-        if (!rule_concerns(rule, &subject)) continue;
-        if (rule_takes(rule, ++ca->concerned[i]) && !fault) fault = rule->fault;
-    }
-    return fault;
+    return fault_for(visit->ca, &subject);
 }
 
 /* --- one request --- */
@@ -295,10 +303,15 @@ static void visit_serve(struct visit *visit)
 
 static void ca_serve(struct ca *ca, struct turn *turn, const struct msg *in)
 {
+    const struct fault *fault = ca->options.simulated ? ca_connection_fault(&ca->actor) : NULL;
+    if (fault) {
+        outbox_post(turn->out, MSG_RESPONSE, in->from, in->flow)->fault = fault;
+        return;
+    }
     struct visit visit = {.ca = ca, .turn = turn, .in = in, .name = REQUEST_ANY};
     visit_serve(&visit);
     key_free(visit.key);
-    const struct fault *fault = visit_fault(&visit);
+    fault = visit_fault(&visit);
     if (visit.held) {
         visit.held->fault = fault;
         return;

@@ -14,10 +14,13 @@ struct ca_options {
     struct addr validator;
     const struct issuer *issuer; /* borrowed */
     enum sealing sealing;
-    int64_t speed; /* 1 = as written; 4 = every wait and Retry-After of ours a quarter, 1 s floor for Retry-After */
+    bool simulated; /* no real connections: each request has its own, which ca.faults may meet */
+    int64_t speed;  /* 1 = as written; 4 = every wait and Retry-After of ours a quarter, 1 s floor for Retry-After */
 };
 struct actor *ca_new(const struct ca_options *options);
 /* For the observer of a client under test and for `serve`: the directory's URL. */
 struct str ca_directory_url(const struct actor *actor);
+/* For whoever accepts real connections: the fault that the CA's next one meets, or NULL. */
+const struct fault *ca_connection_fault(struct actor *actor);
 
 #endif

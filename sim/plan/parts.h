@@ -12,7 +12,7 @@ void ca_read(const struct desk *desk, struct node node, struct scenario *scenari
 /* ca.faults: the rules, and what only the whole case shows of them. */
 void faults_read(const struct desk *desk, struct node node, struct scenario *scenario);
 void faults_check(const struct desk *desk, struct node node, const struct scenario *scenario);
-/* "fault no-nonce on the 2nd reply to "new order", 3 times" */
+/* the fault no-nonce meets the 2nd reply to "new order", then each 2nd, 3 times */
 struct str fault_rule_words(struct arena *arena, const struct rule *rule);
 void client_read(const struct desk *desk, struct node node, struct scenario *scenario);
 /* Appends. */

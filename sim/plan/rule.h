@@ -19,10 +19,12 @@ enum request_name {
     REQUEST_FINALIZE,
     REQUEST_CERTIFICATE,
     REQUEST_COUNT,
-    REQUEST_ANY = REQUEST_COUNT /* in a rule: every request, also one that is none of these */
+    REQUEST_ANY = REQUEST_COUNT, /* in a rule: every request, also one that is none of these */
+    REQUEST_CONNECT              /* in a rule: a connection, before any request */
 };
-const char *request_name_text(enum request_name name);     /* "new order", "answer challenge" ... "any" */
-const char *const *request_names(bool any, size_t *ret_n); /* all of them, with "any" or without */
+const char *request_name_text(enum request_name name); /* "new order", "answer challenge" ... "any", "connect" */
+/* All of them; for rules with "any" and "connect", too. */
+const char *const *request_names(bool for_rules, size_t *ret_n);
 
 struct rule {
     const struct fault *fault;

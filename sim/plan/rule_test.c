@@ -16,12 +16,12 @@ static void test_which_replies_concern_a_rule(void **state)
     },
                              order = {.where = REQUEST_NEW_ORDER},
                              named = {.where = REQUEST_ANY, .name = {"b.example.test", 14}},
-                             second = {.where = REQUEST_ANY, .account = 2};
+                             second = {.where = REQUEST_ANY, .account = 2}, connect = {.where = REQUEST_CONNECT};
     static const struct rule_subject directory =
                                          {
                                              .where = REQUEST_DIRECTORY
     },
-                                     unknown = {.where = REQUEST_ANY},
+                                     unknown = {.where = REQUEST_ANY}, connection = {.where = REQUEST_CONNECT},
                                      new_order = {.where = REQUEST_NEW_ORDER,
                                                   .names = {{"a.example.test", 14}, {"B.example.test", 14}},
                                                   .n_names = 2,
@@ -31,16 +31,20 @@ static void test_which_replies_concern_a_rule(void **state)
         const struct rule_subject *subject;
         bool concerns;
     } rows[] = {
-        {&any,    &directory, true },
-        {&any,    &unknown,   true },
-        {&any,    &new_order, true },
-        {&order,  &directory, false},
-        {&order,  &unknown,   false},
-        {&order,  &new_order, true },
-        {&named,  &directory, false},
-        {&named,  &new_order, true },
-        {&second, &directory, false},
-        {&second, &new_order, true },
+        {&any,     &directory,  true },
+        {&any,     &unknown,    true },
+        {&any,     &new_order,  true },
+        {&any,     &connection, false},
+        {&connect, &connection, true },
+        {&connect, &directory,  false},
+        {&connect, &unknown,    false},
+        {&order,   &directory,  false},
+        {&order,   &unknown,    false},
+        {&order,   &new_order,  true },
+        {&named,   &directory,  false},
+        {&named,   &new_order,  true },
+        {&second,  &directory,  false},
+        {&second,  &new_order,  true },
     };
     for (size_t i = 0; i < COUNTOF(rows); i++)
         assert_int_equal(rule_concerns(rows[i].rule, rows[i].subject), rows[i].concerns);
@@ -71,11 +75,12 @@ static void test_names_of_requests(void **state)
     const char *const *words = request_names(false, &n);
     request_names(true, &n_any);
     assert_int_equal(n, REQUEST_COUNT);
-    assert_int_equal(n_any, REQUEST_COUNT + 1);
+    assert_int_equal(n_any, REQUEST_COUNT + 2);
     assert_string_equal(words[REQUEST_POLL_ORDER], "poll order");
     for (size_t i = 0; i < n_any; i++)
         assert_string_equal(request_name_text((enum request_name)i), words[i]);
     assert_string_equal(request_name_text(REQUEST_ANY), "any");
+    assert_string_equal(request_name_text(REQUEST_CONNECT), "connect");
 }
 
 int main(void)

@@ -14,19 +14,23 @@ static void read_rule(const struct desk *desk, struct node node, struct rule *ru
         return;
     node_keys(desk, node, "key in a fault", keys, COUNTOF(keys));
     node_note(desk, node);
-    if ((member = node_member(desk, node, "fault")).value) rule->fault = fault_read(desk, member, 1u << MSG_RESPONSE);
-    else node_bad(desk, node, "the name of the \"fault\" is missing");
     if ((member = node_member(desk, node, "where")).value) {
         const char *const *words = request_names(true, &n);
         if (node_word(desk, member, "request", words, n, &i)) rule->where = (enum request_name)i;
     } else {
-        node_bad(desk, node, "\"where\" is missing: a request, such as \"new order\", or \"any\"");
+        node_bad(desk, node, "\"where\" is missing: a request, such as \"new order\", \"any\" or \"connect\"");
     }
+    bool connect = rule->where == REQUEST_CONNECT;
+    if ((member = node_member(desk, node, "fault")).value)
+        rule->fault = fault_read(desk, member, connect ? FAULT_CONNECT : 1u << MSG_RESPONSE);
+    else node_bad(desk, node, "the name of the \"fault\" is missing");
     if ((member = node_member(desk, node, "name")).value && node_text(desk, member, "a DNS name", 300, &rule->name) &&
         !name_legal(rule->name, NULL, NULL))
         node_bad(desk, member, "\"%.*s\" is not a DNS name that an order may carry", STR_ARGS(rule->name));
     if ((member = node_member(desk, node, "account")).value && node_int(desk, member, 1, 1000, &number))
         rule->account = (int)number;
+    if (connect && (rule->name.n || rule->account))
+        node_bad(desk, node, "a connection is nobody's yet: \"name\" and \"account\" are for requests");
     if ((member = node_member(desk, node, "nth")).value && node_int(desk, member, 1, 1000, &number))
         rule->nth = (int)number;
     if ((member = node_member(desk, node, "every")).value && node_int(desk, member, 1, 1000, &number))
@@ -65,13 +69,13 @@ static const char *ordinal_end(int n)
 struct str fault_rule_words(struct arena *arena, const struct rule *rule)
 {
     struct buf out = {.arena = arena};
-    buf_fmt(&out, "fault %s on ", rule->fault->name);
-    if (rule->times == 0 && rule->nth == 1 && rule->every == 1) buf_add_c(&out, "every reply to ");
-    else if (rule->times == 0 && rule->every == 1)
-        buf_fmt(&out, "the %d%s reply and all after it to ", rule->nth, ordinal_end(rule->nth));
-    else buf_fmt(&out, "the %d%s reply to ", rule->nth, ordinal_end(rule->nth));
-    if (rule->where == REQUEST_ANY) buf_add_c(&out, "any request");
-    else buf_fmt(&out, "\"%s\"", request_name_text(rule->where));
+    const char *what = rule->where == REQUEST_CONNECT ? "connection" : "reply";
+    buf_fmt(&out, "the fault %s meets ", rule->fault->name);
+    if (rule->times == 0 && rule->nth == 1 && rule->every == 1) buf_fmt(&out, "every %s", what);
+    else buf_fmt(&out, "the %d%s %s", rule->nth, ordinal_end(rule->nth), what);
+    if (rule->times == 0 && rule->nth > 1 && rule->every == 1) buf_add_c(&out, " and all after it");
+    if (rule->where == REQUEST_ANY) buf_add_c(&out, " to any request");
+    else if (rule->where != REQUEST_CONNECT) buf_fmt(&out, " to \"%s\"", request_name_text(rule->where));
     if (rule->name.n) buf_fmt(&out, " for %.*s", STR_ARGS(rule->name));
     if (rule->account) buf_fmt(&out, " of account %d", rule->account);
     if (rule->every > 1) buf_fmt(&out, ", then on each %d%s", rule->every, ordinal_end(rule->every));

@@ -448,7 +448,7 @@ static void add_given(struct buf *out, struct arena *arena, const struct scenari
         buf_add_char(out, '\n');
     }
     for (size_t i = 0; i < scenario->n_rules; i++)
-        buf_fmt(out, "  the CA has %s\n", fault_rule_words(arena, &scenario->rules[i]).at);
+        buf_fmt(out, "  %s\n", fault_rule_words(arena, &scenario->rules[i]).at);
 }
 
 struct str scenario_show(struct arena *arena, const struct scenario *scenario)

@@ -65,6 +65,8 @@ static void html(struct msg *msg, struct fault_memory *memory)
     headers_set(fault_headers(msg), "Content-Type", STR("text/html; charset=utf-8"));
 }
 
+/* --- rows: name, what it applies to, transform, help --- */
+
 #define DELIVERY_ROWS(X)                                                                                               \
     X("drop", THERE | BACK, drop, "The message is lost: the asker hears nothing until its own time limit.")            \
     X("reset", SOCKET, reset, "The connection is reset once the request is read.")                                     \
@@ -128,11 +130,23 @@ static void html(struct msg *msg, struct fault_memory *memory)
       "The chain begins with the intermediate and ends with the leaf.")                                                \
     X("duplicate-leaf", HTTP_BACK, fault_duplicate_leaf, "The chain has the leaf twice.")
 
-#define ALL_ROWS(X)                             DELIVERY_ROWS(X) HEADER_ROWS(X) JSON_ROWS(X) PEM_ROWS(X)
-#define AS_FAULT(name, applies_to, apply, help) {name, applies_to, apply, help},
-#define AS_NAME(name, applies_to, apply, help)  name,
-static const struct fault faults[] = {ALL_ROWS(AS_FAULT)};
-static const char *const names[] = {ALL_ROWS(AS_NAME)};
+#define ALL_ROWS(X) DELIVERY_ROWS(X) HEADER_ROWS(X) JSON_ROWS(X) PEM_ROWS(X)
+#define CONNECT_ROWS(X)                                                                                                \
+    X("stall-handshake", drop, HANDSHAKE_STALLS,                                                                       \
+      "The TLS handshake is never answered: the asker waits until its own time limit.")                                \
+    X("reset-handshake", reset, HANDSHAKE_RESET, "The connection is reset before the TLS handshake.")                  \
+    X("close-handshake", closed, HANDSHAKE_CLOSED, "The connection is closed before the TLS handshake.")               \
+    X("expired-certificate", closed, HANDSHAKE_EXPIRED,                                                                \
+      "The server shows a certificate that is out of date, and the asker breaks off.")                                 \
+    X("wrong-name-certificate", closed, HANDSHAKE_OTHER_NAME,                                                          \
+      "The server shows a certificate for another name, and the asker breaks off.")
+
+#define AS_FAULT(name, applies_to, apply, help)       {name, applies_to, apply, help, HANDSHAKE_GOOD},
+#define AS_CONNECT(name, apply, handshake, help)      {name, FAULT_CONNECT, apply, help, handshake},
+#define AS_CONNECT_NAME(name, apply, handshake, help) name,
+#define AS_NAME(name, applies_to, apply, help)        name,
+static const struct fault faults[] = {ALL_ROWS(AS_FAULT) CONNECT_ROWS(AS_CONNECT)};
+static const char *const names[] = {ALL_ROWS(AS_NAME) CONNECT_ROWS(AS_CONNECT_NAME)};
 
 const struct fault *fault_table(size_t *ret_n)
 {
@@ -151,6 +165,12 @@ const struct fault *fault_find(struct str name)
     for (size_t i = 0; i < COUNTOF(faults); i++)
         if (str_is(name, faults[i].name)) return &faults[i];
     return NULL;
+}
+
+bool fault_acts_on(const struct fault *fault, enum msg_kind kind)
+{
+    unsigned bits = fault->applies_to & FAULT_CONNECT ? BIT(MSG_RESPONSE) : fault->applies_to;
+    return bits & BIT(kind);
 }
 
 void fault_remember(struct fault_memory *memory, const struct msg *msg)

@@ -26,7 +26,7 @@ static void apply(const char *name, struct msg *msg, struct fault_memory *memory
     size_t n;
     assert_non_null(fault);
     tested[fault - fault_table(&n)] = true;
-    assert_true(fault->applies_to & 1u << msg->kind);
+    assert_true(fault_acts_on(fault, msg->kind));
     fault->apply(msg, memory);
 }
 
@@ -105,6 +105,35 @@ static void test_members_of_the_body(void **state)
         assert_true(str_is(msg->as.response.body, rows[i].after));
         msg_free(msg);
     }
+}
+
+/* Simulated, a connection is its request: no answer comes, and by which way tells nothing of certificates. */
+static void test_connections(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        enum handshake handshake;
+        enum delivery_how how;
+    } rows[] = {
+        {"stall-handshake",        HANDSHAKE_STALLS,     DELIVER_HANG  },
+        {"reset-handshake",        HANDSHAKE_RESET,      DELIVER_RESET },
+        {"close-handshake",        HANDSHAKE_CLOSED,     DELIVER_CLOSED},
+        {"expired-certificate",    HANDSHAKE_EXPIRED,    DELIVER_CLOSED},
+        {"wrong-name-certificate", HANDSHAKE_OTHER_NAME, DELIVER_CLOSED},
+    };
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct fault_memory memory = {0};
+        struct msg *msg = msg_new(MSG_RESPONSE);
+        const struct fault *fault = fault_find(str_c(rows[i].name));
+        apply(rows[i].name, msg, &memory);
+        assert_int_equal(msg->as.response.delivery.how, rows[i].how);
+        assert_int_equal(fault->handshake, rows[i].handshake);
+        assert_int_equal(fault->applies_to, FAULT_CONNECT); /* so no reply of a scenario can name it */
+        assert_false(fault_acts_on(fault, MSG_TLS_ANSWER));
+        msg_free(msg);
+    }
+    assert_int_equal(fault_find(STR("drop"))->handshake, HANDSHAKE_GOOD);
 }
 
 static struct str values_of(struct msg *msg, const char *name)
@@ -330,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_members_of_the_body),
         cmocka_unit_test(test_requests_and_other_kinds),
         cmocka_unit_test(test_headers_where_there_are_none),
+        cmocka_unit_test(test_connections),
         cmocka_unit_test(test_headers),
         cmocka_unit_test(test_case_of_headers),
         cmocka_unit_test(test_json),
