@@ -190,6 +190,26 @@ def test_a_reply_that_is_lost(tmp_path):
         assert ask(server, "HEAD", "/nonce-plz").one("Replay-Nonce")
 
 
+def test_a_side_that_is_closed(tmp_path):
+    """On a connection that both want to keep the answer comes whole, and then the end, but only from one side."""
+    with serving(tmp_path, "--scenario", scenario(tmp_path, in_turn("directory", ["half-close"]))) as server:
+        for ends in (True, False):
+            with server.connect_tls() as connection:
+                connection.settimeout(1)
+                connection.sendall(f"GET /dir HTTP/1.1\r\nHost: localhost:{server.port}\r\n\r\n".encode())
+                octets = b""
+                while not octets.endswith(b"}"):
+                    octets += connection.recv(65536)
+                answer = Answer(octets, "", False)
+                assert has_members(answer) and not answer.all("Connection")
+                if ends:
+                    assert connection.recv(1) == b""
+                    connection.sendall(b"the other side is open still")
+                else:
+                    with pytest.raises(TimeoutError):
+                        connection.recv(1)
+
+
 def test_on_new_account(tmp_path):
     with serving(tmp_path, "--scenario", scenario(tmp_path, in_turn("new account", NEW_ACCOUNT))) as server:
         for name in [*NEW_ACCOUNT, None]:
@@ -281,7 +301,7 @@ def test_on_connections(tmp_path):
 
 def test_no_fault_is_unseen():
     seen = [*DIRECTORY, *NEW_NONCE, *NEW_ACCOUNT, *CERTIFICATE, *CONNECT]
-    elsewhere = ["stale-nonce", "drop", "no-expires", "early-certificate"]  # tests of their own, above
+    elsewhere = ["stale-nonce", "drop", "half-close", "no-expires", "early-certificate"]  # tests of their own, above
     assert sorted(seen + elsewhere) == sorted(HELP)
 
 

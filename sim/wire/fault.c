@@ -50,6 +50,12 @@ static void slow(struct msg *msg, struct fault_memory *memory)
     msg->as.response.delivery.over_ms = 3000;
 }
 
+static void half_close(struct msg *msg, struct fault_memory *memory)
+{
+    (void)memory;
+    msg->as.response.delivery.last = true;
+}
+
 static void empty(struct msg *msg, struct fault_memory *memory)
 {
     (void)memory;
@@ -72,6 +78,8 @@ static void html(struct msg *msg, struct fault_memory *memory)
     X("reset", SOCKET, reset, "The connection is reset once the request is read.")                                     \
     X("close", SOCKET, closed, "The connection is closed once the request is read, without any byte of an answer.")    \
     X("truncate", HTTP_BACK, truncated, "The body ends at half of its Content-Length, then the connection is closed.") \
+    X("half-close", HTTP_BACK, half_close,                                                                             \
+      "After the answer the sender ends its side of the connection, which no header announced.")                       \
     X("empty", HTTP_BACK, empty, "The answer is 200 with an empty body; its headers stay.")                            \
     X("garbage", HTTP_BACK, garbage, "Bytes that are not HTTP come in place of the answer.")                           \
     X("html", HTTP_BACK, html, "The body is an HTML error page, as a proxy in between would send.")                    \

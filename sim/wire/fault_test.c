@@ -107,6 +107,17 @@ static void test_members_of_the_body(void **state)
     }
 }
 
+static void test_half_close(void **state)
+{
+    (void)state;
+    struct fault_memory memory = {0};
+    struct msg *msg = response("n1");
+    apply("half-close", msg, &memory);
+    assert_true(msg->as.response.delivery.last);
+    assert_int_equal(msg->as.response.delivery.how, DELIVER_WHOLE);
+    msg_free(msg);
+}
+
 /* Simulated, a connection is its request: no answer comes, and by which way tells nothing of certificates. */
 static void test_connections(void **state)
 {
@@ -359,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_members_of_the_body),
         cmocka_unit_test(test_requests_and_other_kinds),
         cmocka_unit_test(test_headers_where_there_are_none),
+        cmocka_unit_test(test_half_close),
         cmocka_unit_test(test_connections),
         cmocka_unit_test(test_headers),
         cmocka_unit_test(test_case_of_headers),

@@ -292,6 +292,7 @@ static void answer_with_status(struct conn *conn, struct msg *msg, int64_t now_m
     conn->body_bytes = response->body.n;
     if (conn->how == DELIVER_TRUNCATED && response->delivery.at_byte < response->body.n)
         conn->body_bytes = response->delivery.at_byte;
+    if (response->delivery.last && conn->how == DELIVER_WHOLE) conn->how = DELIVER_TRUNCATED; /* after its last byte */
     if (conn->is_head) conn->body_bytes = 0;
     conn->slow_from_ms = now_ms;
     conn->slow_over_ms = response->delivery.over_ms;
