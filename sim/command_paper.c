@@ -123,7 +123,7 @@ static int list_faults(struct arena *arena)
     const struct fault *faults = fault_table(&n);
     (void)arena;
     for (size_t i = 0; i < n; i++)
-        printf("%-14s %s\n", faults[i].name, faults[i].help);
+        printf("%-22s %s\n", faults[i].name, faults[i].help);
     return EXIT_AS_EXPECTED;
 }
 

@@ -1,5 +1,7 @@
 #include "rehearse.h"
 
+#include "https.h"
+
 #include "actor/ca.h"
 #include "actor/client.h"
 #include "actor/responder.h"
@@ -231,6 +233,7 @@ static struct actor *seat_ca(struct stage *stage, struct str base_url)
         .validator = {SEAT_VA},
         .issuer = issuer_for(how, stage->scenario->profile, hall_now_ms(stage->hall)),
         .sealing = how->sealing,
+        .simulated = how->mode == MODE_SIMULATE,
         .speed = how->speed,
     });
     hall_seat(stage->hall, ca);
@@ -351,17 +354,10 @@ static struct edge *listen_https(struct stage *stage)
         {"localhost", 9},
         {"127.0.0.1", 9}
     };
-    struct key *key = key_make(KEY_P256, SEALING_REAL, &own);
     struct edge *edge = NULL;
-    struct str chain;
-    enum err e =
-        issuer_issue_server(issuer, stage->arena, key, names, COUNTOF(names), hall_now_ms(stage->hall), &own, &chain);
-    if (e == OK)
-        e = edge_listen_new(
-            &(struct edge_listen_options){
-                .address = "127.0.0.1", .certificate_pem = chain, .key = key, .to = {SEAT_CA}, .max_body = MAX_BODY},
-            &edge);
-    key_free(key);
+    struct edge_listen_options options = {.address = "127.0.0.1", .to = {SEAT_CA}, .max_body = MAX_BODY};
+    enum err e = https_listen(stage->arena, issuer, https_meets_faults(stage->scenario), names, COUNTOF(names),
+                              hall_now_ms(stage->hall), &own, &options, &edge);
     if (e != OK) stage->trouble = str_fmt(stage->arena, "cannot listen on 127.0.0.1: %s", err_text(e));
     return edge;
 }
@@ -377,6 +373,7 @@ static void cast_client(struct stage *stage)
     struct addr client = hall_seat_edge(stage->hall, listen, "client");
     edge_listen_seated(listen, client);
     struct actor *ca = seat_ca(stage, str_fmt(arena, "https://localhost:%d", edge_listen_port(listen)));
+    https_faults_of(listen, ca);
     seat_va(stage);
     struct str target = str_fmt(arena, "127.0.0.1:%d", http_port);
     struct edge *fetch = edge_fetch_new(

@@ -5,6 +5,7 @@
 #include "actor/va.h"
 #include "command.h"
 #include "control.h"
+#include "https.h"
 #include "world/clock.h"
 #include "world/edge_fetch.h"
 #include "world/edge_listen.h"
@@ -26,8 +27,6 @@ struct place {
     struct arena arena;
     struct history history;
     struct issuer *issuer;
-    struct str chain; /* of the listeners */
-    struct key *key;  /* NULL: how->key */
     struct edge *listen, *control, *status, *outside;
     struct str status_url;
     struct hall *hall;
@@ -75,38 +74,41 @@ static void note_start(struct place *place)
 
 /* --- opening --- */
 
-/* What the listeners show: what they were given, or a certificate of the CA's own. */
-static enum err make_certificate(struct place *place)
+static bool opened(const struct place *place, enum err e, const char *address, int port)
 {
-    const struct serving *how = place->how;
-    const struct str names[] = {STR("localhost"), STR("127.0.0.1"), STR("::1"), str_c(how->address)};
-    struct rng rng, own;
-    place->chain = how->certificate_pem;
-    if (place->chain.n) return OK;
-    rng_seed(&rng, how->seed);
-    rng_fork(&rng, "edge", &own);
-    place->key = key_make(KEY_P256, SEALING_REAL, &own);
-    return issuer_issue_server(place->issuer, &place->arena, place->key, names, is_everywhere(how->address) ? 3 : 4,
-                               place->history.start_ms, &own, &place->chain);
-}
-
-static bool open_listener(struct place *place, const char *address, int port, bool plain, uint16_t seat,
-                          struct edge **ret)
-{
-    enum err e =
-        edge_listen_new(&(struct edge_listen_options){.address = address,
-                                                      .port = port,
-                                                      .certificate_pem = plain ? (struct str){0} : place->chain,
-                                                      .key = plain        ? NULL
-                                                             : place->key ? place->key
-                                                                          : place->how->key,
-                                                      .to = {seat},
-                                                      .max_body = MAX_BODY},
-                        ret);
     if (e == OK) return true;
     fprintf(stderr, "%s: cannot listen on %s port %d: %s\n", place->how->command, address, port,
             e == ERR_IO ? strerror(errno) : err_text(e));
     return false;
+}
+
+static bool open_plain(struct place *place, const char *address, int port, uint16_t seat, struct edge **ret)
+{
+    struct edge_listen_options how = {.address = address, .port = port, .to = {seat}, .max_body = MAX_BODY};
+    return opened(place, edge_listen_new(&how, ret), address, port);
+}
+
+/* With the certificate that was given, or with one of the CA's own. Whoever may be told to play faults later has the
+ * certificates for them, too. */
+static bool open_https(struct place *place, const char *address, int port, uint16_t seat, struct edge **ret)
+{
+    const struct serving *how = place->how;
+    const struct str names[] = {STR("localhost"), STR("127.0.0.1"), STR("::1"), str_c(address)};
+    struct edge_listen_options options = {.address = address,
+                                          .port = port,
+                                          .certificate_pem = how->certificate_pem,
+                                          .key = how->key,
+                                          .to = {seat},
+                                          .max_body = MAX_BODY};
+    struct rng rng, own;
+    rng_seed(&rng, how->seed);
+    rng_fork(&rng, seat == SEAT_CA ? "edge" : "management edge", &own);
+    bool bad_ones = how->control_port >= 0 || https_meets_faults(how->scenario);
+    enum err e = how->certificate_pem.n
+                     ? edge_listen_new(&options, ret)
+                     : https_listen(&place->arena, place->issuer, bad_ones, names, is_everywhere(address) ? 3 : 4,
+                                    place->history.start_ms, &own, &options, ret);
+    return opened(place, e, address, port);
 }
 
 /* For those who ask for the status of certificates: these name it from now on. */
@@ -114,7 +116,7 @@ static bool open_status(struct place *place)
 {
     const struct serving *how = place->how;
     struct arena *arena = &place->arena;
-    if (!open_listener(place, how->address, how->status_port, true, SEAT_CA, &place->status)) return false;
+    if (!open_plain(place, how->address, how->status_port, SEAT_CA, &place->status)) return false;
     struct str url = place->status_url = base_url(place, "http", edge_listen_port(place->status));
     issuer_set_urls(place->issuer, &(struct issuer_urls){.ocsp = str_fmt(arena, "%.*s/ocsp", STR_ARGS(url)),
                                                          .crl = str_fmt(arena, "%.*s/crl", STR_ARGS(url)),
@@ -125,13 +127,10 @@ static bool open_status(struct place *place)
 static bool open_edges(struct place *place)
 {
     const struct serving *how = place->how;
-    if (make_certificate(place) != OK) {
-        fprintf(stderr, "%s: no certificate could be made for %s\n", how->command, how->address);
-        return false;
-    }
-    if (!open_listener(place, how->address, how->port, how->plain, SEAT_CA, &place->listen)) return false;
-    if (how->control_port >= 0 &&
-        !open_listener(place, "127.0.0.1", how->control_port, true, SEAT_CONTROL, &place->control))
+    bool acme = how->plain ? open_plain(place, how->address, how->port, SEAT_CA, &place->listen)
+                           : open_https(place, how->address, how->port, SEAT_CA, &place->listen);
+    if (!acme) return false;
+    if (how->control_port >= 0 && !open_plain(place, "127.0.0.1", how->control_port, SEAT_CONTROL, &place->control))
         return false;
     if (how->status_port >= 0 && !open_status(place)) return false;
     struct str target = str_fmt(&place->arena, "127.0.0.1:%d", how->http_port);
@@ -181,6 +180,7 @@ static struct str take_seats(struct place *place)
         &(struct va_options){.target = {SEAT_RESPONDER}, .profile = how->profile, .always_valid = how->always_valid});
     struct actor *responder = responder_new(&(struct responder_options){
         .scenario = how->scenario, .outside = {SEAT_OUTSIDE}, .address = STR("127.0.0.1"), .speed = how->speed});
+    if (!how->plain) https_faults_of(place->listen, ca);
     seat_listener(place, &place->listen, "client");
     seat_listener(place, &place->control, "controller");
     seat_listener(place, &place->status, "relying party");
@@ -241,7 +241,6 @@ int serving_run(const struct serving *serving)
     if (place.history.sink) fclose(place.history.sink);
     history_done(&place.history);
     issuer_free(place.issuer);
-    key_free(place.key);
     arena_done(&place.arena);
     return good ? EXIT_AS_EXPECTED : EXIT_TARGET;
 }

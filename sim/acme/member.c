@@ -16,6 +16,12 @@ enum err member_open(struct str json, json_t **ret)
     return OK;
 }
 
+const json_t *member_of(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_null(value) ? NULL : value;
+}
+
 static enum err take_text(struct arena *arena, const json_t *value, struct str *ret)
 {
     if (!json_is_string(value)) return ERR_MALFORMED;
@@ -27,13 +33,13 @@ static enum err take_text(struct arena *arena, const json_t *value, struct str *
 
 enum err member_text(struct arena *arena, const json_t *object, const char *key, struct str *ret)
 {
-    const json_t *value = json_object_get(object, key);
+    const json_t *value = member_of(object, key);
     return value ? take_text(arena, value, ret) : OK;
 }
 
 enum err member_bool(const json_t *object, const char *key, bool *ret)
 {
-    const json_t *value = json_object_get(object, key);
+    const json_t *value = member_of(object, key);
     if (!value) return OK;
     if (!json_is_boolean(value)) return ERR_MALFORMED;
     *ret = json_is_true(value);
@@ -52,7 +58,7 @@ enum err member_int(const json_t *object, const char *key, int64_t *ret)
 enum err member_texts(struct arena *arena, const json_t *object, const char *key, size_t max, struct str **ret,
                       size_t *ret_n)
 {
-    const json_t *list = json_object_get(object, key);
+    const json_t *list = member_of(object, key);
     if (!list) return OK;
     if (!json_is_array(list)) return ERR_MALFORMED;
     size_t n = json_array_size(list);
@@ -69,7 +75,7 @@ enum err member_texts(struct arena *arena, const json_t *object, const char *key
 
 enum err member_object(const json_t *object, const char *key, const json_t **ret)
 {
-    const json_t *value = json_object_get(object, key);
+    const json_t *value = member_of(object, key);
     if (value && !json_is_object(value)) return ERR_MALFORMED;
     *ret = value;
     return OK;
@@ -77,7 +83,7 @@ enum err member_object(const json_t *object, const char *key, const json_t **ret
 
 enum err member_objects(const json_t *object, const char *key, size_t max, const json_t **ret)
 {
-    const json_t *list = json_object_get(object, key);
+    const json_t *list = member_of(object, key);
     if (list) {
         if (!json_is_array(list)) return ERR_MALFORMED;
         if (json_array_size(list) > max) return ERR_LIMIT;

@@ -1,6 +1,6 @@
 /* The members of a JSON object as problem.c and resource.c read them, one question a line. Absent: OK, and *ret is left
- * as it is. Of another type (null is one): ERR_MALFORMED. Texts are copied into the arena; one with a NUL inside is
- * ERR_MALFORMED. Only here and in jwk.c, jws.c and json.c does the floor know jansson. */
+ * as it is; null is absent too. Of another type: ERR_MALFORMED. Texts are copied into the arena; one with a NUL inside
+ * is ERR_MALFORMED. Only here and in jwk.c, jws.c and json.c does the floor know jansson. */
 #ifndef ACME_MEMBER_H
 #define ACME_MEMBER_H
 
@@ -14,6 +14,8 @@ enum { MEMBER_MAX_TEXT = 1 << 20 };
  * one object and for nesting deeper than jansson takes (2048); ERR_LIMIT: longer than MEMBER_MAX_TEXT. */
 enum err member_open(struct str json, json_t **ret);
 
+/* NULL: absent. RFC 8555 knows no null, and some servers write it where they have nothing to say. */
+const json_t *member_of(const json_t *object, const char *key);
 enum err member_text(struct arena *arena, const json_t *object, const char *key, struct str *ret);
 enum err member_bool(const json_t *object, const char *key, bool *ret);
 /* A whole number. */

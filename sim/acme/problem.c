@@ -124,7 +124,7 @@ static struct str short_type(struct str type)
 
 static enum err read_status(const json_t *object, int *ret)
 {
-    const json_t *value = json_object_get(object, "status");
+    const json_t *value = member_of(object, "status");
     if (!value) return OK;
     json_int_t status = json_integer_value(value);
     if (!json_is_integer(value) || status < 100 || status > 999) return ERR_MALFORMED;
@@ -147,7 +147,7 @@ static enum err read_identifier(struct arena *arena, const json_t *object, struc
 
 static enum err read_algorithms(struct arena *arena, const json_t *object, struct str *ret)
 {
-    const json_t *list = json_object_get(object, "algorithms");
+    const json_t *list = member_of(object, "algorithms");
     struct str *names = NULL;
     size_t n = 0;
     enum err e = member_texts(arena, object, "algorithms", SIZE_MAX, &names, &n);

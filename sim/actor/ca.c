@@ -195,6 +195,7 @@ static bool visit_admit(struct visit *visit, enum signer signer)
 /* --- for handlers --- */
 bool visit_scripted(struct visit *visit, enum request_name name)
 {
+    visit->name = name;
     visit->script = script_next(visit->ca, name);
     return script_refuses(visit->script, visit->turn, &visit->answer);
 }
@@ -234,6 +235,41 @@ void ca_move_or_error(struct ca *ca, struct turn *turn, struct subject *subject,
     if (ca_move(ca, turn, subject, url, event)) (void)ca_move(ca, turn, subject, url, EV_ERROR);
 }
 
+/* --- ca.faults --- */
+static void subject_name(struct rule_subject *subject, const struct ca_authz *authz, struct arena *arena)
+{
+    if (subject->n_names == COUNTOF(subject->names)) return;
+    subject->names[subject->n_names++] =
+        authz->wildcard ? str_fmt(arena, "*.%.*s", STR_ARGS(authz->name)) : authz->name;
+}
+
+/* Every rule counts every reply that concerns it, also when another rule acts. */
+static const struct fault *fault_for(struct ca *ca, const struct rule_subject *subject)
+{
+    const struct scenario *scenario = ca->options.scenario;
+    const struct fault *fault = NULL;
+    for (size_t i = 0; scenario && i < scenario->n_rules; i++) {
+        const struct rule *rule = &scenario->rules[i];
+        if (!rule_concerns(rule, subject)) continue;
+        if (rule_takes(rule, ++ca->concerned[i]) && !fault) fault = rule->fault;
+    }
+    return fault;
+}
+
+const struct fault *ca_connection_fault(struct actor *actor)
+{
+    return fault_for((struct ca *)actor, &(struct rule_subject){.where = REQUEST_CONNECT});
+}
+
+static const struct fault *visit_fault(const struct visit *visit)
+{
+    struct rule_subject subject = {.where = visit->name, .account = visit->account ? (int)visit->account->id : 0};
+    if (visit->authz) subject_name(&subject, visit->authz, visit->turn->arena);
+    for (uint32_t i = 0; visit->order && i < visit->order->n_links; i++)
+        subject_name(&subject, visit->order->links[i].authz, visit->turn->arena);
+    return fault_for(visit->ca, &subject);
+}
+
 /* --- one request --- */
 static void visit_serve(struct visit *visit)
 {
@@ -270,13 +306,22 @@ static void visit_serve(struct visit *visit)
 
 static void ca_serve(struct ca *ca, struct turn *turn, const struct msg *in)
 {
-    struct visit visit = {.ca = ca, .turn = turn, .in = in};
+    const struct fault *fault = ca->options.simulated ? ca_connection_fault(&ca->actor) : NULL;
+    if (fault) {
+        outbox_post(turn->out, MSG_RESPONSE, in->from, in->flow)->fault = fault;
+        return;
+    }
     if (ca->options.any_host) ca_follow(ca, in->as.request.url);
+    struct visit visit = {.ca = ca, .turn = turn, .in = in, .name = REQUEST_ANY};
     visit_serve(&visit);
     key_free(visit.key);
-    if (visit.held) return;
+    fault = visit_fault(&visit);
+    if (visit.held) {
+        visit.held->fault = fault;
+        return;
+    }
     if (str_is(in->as.request.method, "HEAD")) visit.answer.body = (struct str){0};
-    answer_send(ca, turn, in->from, in->flow, &visit.answer, visit.script);
+    answer_send(ca, turn, in->from, in->flow, &visit.answer, visit.script, fault);
 }
 
 /* --- time --- */

@@ -15,7 +15,8 @@ struct ca_options {
     struct addr validator;
     const struct issuer *issuer; /* borrowed */
     enum sealing sealing;
-    int64_t speed; /* 1 = as written; 4 = every wait and Retry-After of ours a quarter, 1 s floor for Retry-After */
+    bool simulated; /* no real connections: each request has its own, which ca.faults may meet */
+    int64_t speed;  /* 1 = as written; 4 = every wait and Retry-After of ours a quarter, 1 s floor for Retry-After */
 };
 struct actor *ca_new(const struct ca_options *options);
 /* New terms of service: the path of their page (see struct profile), copied. The directory shows them, and who has not
@@ -23,6 +24,8 @@ struct actor *ca_new(const struct ca_options *options);
 void ca_set_terms(struct actor *actor, struct str path);
 /* For the observer of a client under test and for `serve`: the directory's URL. */
 struct str ca_directory_url(const struct actor *actor);
+/* For whoever accepts real connections: the fault that the CA's next one meets, or NULL. */
+const struct fault *ca_connection_fault(struct actor *actor);
 
 /* --- behind the curtain: for whoever directs a CA that is up --- */
 /* From now on it decides as this profile and answers as this scenario (NULL: nothing is scripted), from its first line

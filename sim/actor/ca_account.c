@@ -76,6 +76,7 @@ void account_create(struct visit *visit)
 
     struct ca_account *account = ca_account_by_thumbprint(&ca->store, key_thumbprint(visit->key, turn->arena));
     if (account) {
+        visit->account = account;
         /* Section 7.3.1: whatever else the request says is ignored. */
         if (account->subject.status != STATUS_VALID)
             answer_refuse(&visit->answer, turn, 401, "unauthorized", "the account of this key is %s",
@@ -96,6 +97,7 @@ void account_create(struct visit *visit)
         return;
     account = ca_account_new(&ca->store, visit->key);
     visit->key = NULL;
+    visit->account = account;
     account->terms_agreed = doc.terms_agreed;
     if (doc.terms_agreed) account->terms = ca->terms;
     account->binding = str_copy(&ca->store.arena, binding);

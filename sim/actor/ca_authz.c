@@ -102,6 +102,7 @@ void authz_post(struct visit *visit)
         visit_not_found(visit, "authorization");
         return;
     }
+    visit->authz = authz;
     if (!visit_owns(visit, authz->account)) return;
     if (visit->jws.payload.n) {
         authz_deactivate(visit, authz);

@@ -77,6 +77,7 @@ void cert_finalize(struct visit *visit)
         visit_not_found(visit, "order");
         return;
     }
+    visit->order = order;
     if (!visit_owns(visit, order->account) || visit_scripted(visit, REQUEST_FINALIZE)) return;
     struct str der = {0};
     if (finalize_read(turn->arena, visit->jws.payload, &der)) {
@@ -147,6 +148,7 @@ void cert_post(struct visit *visit)
         visit_not_found(visit, "certificate");
         return;
     }
+    visit->order = order;
     if (!visit_owns(visit, order->account) || !visit_reads(visit)) return;
     if (visit_scripted(visit, REQUEST_CERTIFICATE)) return;
     struct str leaf = certificate_pem(visit->turn->arena, order->certificate->der);

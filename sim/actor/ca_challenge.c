@@ -118,9 +118,10 @@ static void hold(struct visit *visit, struct ca_challenge *challenge)
         fputs("acmedrill: out of memory\n", stderr);
         abort();
     }
-    *held = (struct ca_held){challenge->validation->held, visit->in->from, visit->in->flow, visit->script};
+    *held = (struct ca_held){
+        .next = challenge->validation->held, .from = visit->in->from, .flow = visit->in->flow, .script = visit->script};
     challenge->validation->held = held;
-    visit->held = true;
+    visit->held = held;
 }
 
 static void release(struct ca *ca, struct turn *turn, struct ca_challenge *challenge)
@@ -136,7 +137,7 @@ static void release(struct ca *ca, struct turn *turn, struct ca_challenge *chall
         struct ca_answer answer = {0};
         next = held->next;
         challenge_show(ca, turn, challenge, held->script, &answer);
-        answer_send(ca, turn, held->from, held->flow, &answer, held->script);
+        answer_send(ca, turn, held->from, held->flow, &answer, held->script, held->fault);
         free(held);
     }
 }
@@ -461,6 +462,7 @@ void challenge_post(struct visit *visit)
         visit_not_found(visit, "challenge");
         return;
     }
+    visit->authz = challenge->authz;
     if (!visit_owns(visit, challenge->authz->account)) return;
     bool reads = visit->jws.payload.n == 0;
     if (visit_scripted(visit, reads ? REQUEST_POLL_CHALLENGE : REQUEST_ANSWER_CHALLENGE)) return;

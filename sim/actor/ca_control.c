@@ -54,6 +54,7 @@ void ca_cast(struct ca *ca, const struct profile *profile, const struct scenario
     ca->options.scenario = scenario;
     ca->terms = profile->terms;
     memset(ca->cursors, 0, sizeof ca->cursors);
+    memset(ca->concerned, 0, sizeof ca->concerned);
     directory_make(ca);
     if (scenario && scenario->n_challenges) {
         for (size_t i = 0; i < scenario->n_challenges; i++)

@@ -236,6 +236,7 @@ void order_create(struct visit *visit)
     if (!terms_accepted(visit) || !limit_wishes(visit, wishes, n)) return;
 
     struct ca_order *order = ca_order_new(&ca->store, visit->account, n);
+    visit->order = order;
     order->expires_ms = turn->now_ms + ca->profile->order_lifetime_ms;
     heap_push(&ca->order_ends, order->expires_ms, order);
     order->not_before_ms = not_before_ms;
@@ -261,6 +262,8 @@ void order_post(struct visit *visit)
         visit_not_found(visit, "order");
         return;
     }
+    visit->name = REQUEST_POLL_ORDER;
+    visit->order = order;
     if (!visit_owns(visit, order->account) || !visit_reads(visit)) return;
     bool waits = script_waits(visit->ca, REQUEST_POLL_ORDER, order->subject.status);
     if (!waits && visit_scripted(visit, REQUEST_POLL_ORDER)) return;

@@ -26,8 +26,9 @@ struct ca {
     struct heap issues;                 /* of struct ca_order; stale likewise */
     struct heap authz_ends, order_ends; /* of struct ca_authz and struct ca_order, by expiry */
     struct ca_cursor cursors[REQUEST_COUNT];
-    struct str terms;       /* path of the present ones */
-    struct ca_table limits; /* of ca_limit.c */
+    struct str terms;                      /* path of the present ones */
+    struct ca_table limits;                /* of ca_limit.c */
+    int64_t concerned[SCENARIO_MAX_RULES]; /* how many replies each rule of the scenario has been concerned by */
 };
 
 /* --- ca_reply.c: what is said --- */
@@ -51,9 +52,10 @@ void answer_problem(struct ca_answer *answer, struct turn *turn, const struct pr
 /* A problem of that type; status 0: the usual one. */
 void answer_refuse(struct ca_answer *answer, struct turn *turn, int status, const char *type, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
-/* Posts the reply with its nonce, index link, Retry-After, and what the script says of delay, fault and Retry-After. */
+/* Posts the reply with its nonce, index link, Retry-After, and what the script says of delay, fault and Retry-After.
+ * `fault`, or NULL: what a rule says, where the script names none. */
 void answer_send(struct ca *ca, struct turn *turn, struct addr to, uint64_t flow, struct ca_answer *answer,
-                 const struct reply *script);
+                 const struct reply *script, const struct fault *fault);
 
 /* The next scripted reply claims that the order is processing, and the truth is told in its place: before the order was
  * finalized, and, where the claim is for "always", once it has left processing. */
@@ -80,11 +82,14 @@ struct visit {
     int64_t id;             /* of the object that the path names */
     struct str rest;        /* what the path says after it */
     struct jws jws;
-    struct ca_account *account; /* whose key signed; NULL: nobody, or a new key */
-    struct key *key;            /* a new one, of newAccount, keyChange or revokeCert; whoever takes it clears this */
+    struct ca_account *account;   /* whose key signed; NULL: nobody, or a new key */
+    struct key *key;              /* a new one, of newAccount, keyChange or revokeCert; whoever takes it clears this */
+    enum request_name name;       /* REQUEST_ANY: none that has one */
+    const struct ca_order *order; /* which the request is about; NULL: none, or not known */
+    const struct ca_authz *authz; /* likewise */
     const struct reply *script;
     struct ca_answer answer;
-    bool held; /* no reply now */
+    struct ca_held *held; /* no reply now; NULL: now */
 };
 /* --- ca_control.c --- */
 /* URLs begin with `base` from now on (without a final "/"). */

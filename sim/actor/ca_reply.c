@@ -87,7 +87,7 @@ static struct str retry_after_scripted(const struct ca *ca, int64_t now_ms, stru
 }
 
 void answer_send(struct ca *ca, struct turn *turn, struct addr to, uint64_t flow, struct ca_answer *answer,
-                 const struct reply *script)
+                 const struct reply *script, const struct fault *fault)
 {
     struct arena *arena = turn->arena;
     struct msg *msg = outbox_post(turn->out, MSG_RESPONSE, to, flow);
@@ -105,10 +105,8 @@ void answer_send(struct ca *ca, struct turn *turn, struct addr to, uint64_t flow
     else if (answer->retry_at_ms && (ca->profile->retry_after != RETRY_AFTER_NONE || answer->retry_always))
         retry_after = retry_after_text(ca->profile->retry_after, turn->now_ms, answer->retry_at_ms, arena);
     if (retry_after.n) msg_header(msg, "Retry-After", retry_after);
-    if (script) {
-        msg->as.response.delivery.delay_ms = ca_wait_ms(ca, script->delay_ms);
-        msg->fault = script->fault;
-    }
+    if (script) msg->as.response.delivery.delay_ms = ca_wait_ms(ca, script->delay_ms);
+    msg->fault = script && script->fault ? script->fault : fault;
 }
 
 /* --- the scenario's word --- */

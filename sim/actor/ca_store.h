@@ -130,6 +130,7 @@ struct ca_held {
     struct addr from;
     uint64_t flow;
     const struct reply *script; /* NULL: none */
+    const struct fault *fault;  /* NULL: none */
 };
 /* The course of one challenge from its first response to its end: RFC 8555 section 8.2. */
 struct ca_validation {

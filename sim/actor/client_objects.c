@@ -26,6 +26,22 @@ static bool accepted(struct client *client, struct turn *turn, const struct hear
     return false;
 }
 
+/* Where the reply says that its object is. RFC 9110 section 10.2.2: it may say so relative to the request's URL. Empty:
+ * nowhere, or what it says is no URL. */
+static struct str location_of(const struct client *client, struct arena *arena, const struct headers *headers)
+{
+    struct str location = headers_get(headers, "Location"), asked = client->exchange.url;
+    struct url url;
+    ptrdiff_t authority = str_find(asked, "://");
+    if (str_starts(location, "/") && !str_starts(location, "//") && authority >= 0) {
+        size_t n = (size_t)authority + sizeof "://" - 1;
+        while (n < asked.n && asked.at[n] != '/')
+            n++;
+        location = str_fmt(arena, "%.*s%.*s", (int)n, asked.at, STR_ARGS(location));
+    }
+    return url_parse(location, &url) == OK ? location : (struct str){0};
+}
+
 static void on_directory(struct client *client, struct turn *turn, const struct heard *heard)
 {
     if (!accepted(client, turn, heard)) return;
@@ -41,7 +57,7 @@ static void on_directory(struct client *client, struct turn *turn, const struct 
 static void on_account(struct client *client, struct turn *turn, const struct heard *heard)
 {
     if (!accepted(client, turn, heard)) return;
-    struct str url = headers_get(heard->response->headers, "Location");
+    struct str url = location_of(client, turn->arena, heard->response->headers);
     if (!url.n) unreadable(client, turn, heard, "new account");
     else client->account = str_copy(&client->arena, url);
 }
@@ -131,7 +147,7 @@ static void on_new_order(struct client *client, struct turn *turn, const struct 
     struct client_order *order = &client->order;
     struct order_doc doc;
     if (!accepted(client, turn, heard)) return;
-    struct str url = headers_get(heard->response->headers, "Location");
+    struct str url = location_of(client, turn->arena, heard->response->headers);
     if (order_read(turn->arena, heard->response->body, &doc) != OK || !url.n || !doc.finalize.n) {
         unreadable(client, turn, heard, "new order");
         return;

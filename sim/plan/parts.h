@@ -9,6 +9,11 @@
 void given_read(const struct desk *desk, struct node node, struct scenario *scenario);
 void responder_read(const struct desk *desk, struct node node, struct scenario *scenario);
 void ca_read(const struct desk *desk, struct node node, struct scenario *scenario);
+/* ca.faults: the rules, and what only the whole case shows of them. */
+void faults_read(const struct desk *desk, struct node node, struct scenario *scenario);
+void faults_check(const struct desk *desk, struct node node, const struct scenario *scenario);
+/* the fault no-nonce meets the 2nd reply to "new order", then each 2nd, 3 times */
+struct str fault_rule_words(struct arena *arena, const struct rule *rule);
 void client_read(const struct desk *desk, struct node node, struct scenario *scenario);
 /* Appends. */
 void expect_read(const struct desk *desk, struct node node, struct scenario *scenario);
@@ -19,6 +24,8 @@ void scenario_check(const struct desk *desk, struct node root, struct node varia
 /* The habits of a polite client, and whether these are they. */
 struct habits habits_default(void);
 bool habits_polite(const struct habits *habits);
+/* "times": a number or "always", which is 0. */
+void times_read(const struct desk *desk, struct node node, int *ret);
 const struct fault *fault_read(const struct desk *desk, struct node node, unsigned kinds);
 bool challenge_type_word(const struct desk *desk, struct node node, bool at_key, struct str word,
                          enum challenge_type *ret);

@@ -8,9 +8,15 @@
 
 #include "plan/phrase.h"
 #include "plan/profile.h"
-#include "wire/fault.h"
+#include "plan/rule.h"
 
-enum { SCENARIO_MAX_NAMES = 16, SCENARIO_MAX_ANSWERS = 64, SCENARIO_MAX_STEPS = 64, SCENARIO_MAX_EXPECTS = 64 };
+enum {
+    SCENARIO_MAX_NAMES = 16,
+    SCENARIO_MAX_ANSWERS = 64,
+    SCENARIO_MAX_STEPS = 64,
+    SCENARIO_MAX_EXPECTS = 64,
+    SCENARIO_MAX_RULES = 32
+};
 
 /* --- responder: what the validator meets ----------------------------------------------------------------- */
 enum answer_kind {
@@ -41,22 +47,6 @@ struct answers {
 };
 
 /* --- ca.replies: what our CA says instead of the truth --------------------------------------------------- */
-enum request_name {
-    REQUEST_DIRECTORY,
-    REQUEST_NEW_NONCE,
-    REQUEST_NEW_ACCOUNT,
-    REQUEST_NEW_ORDER,
-    REQUEST_READ_AUTHZ,
-    REQUEST_ANSWER_CHALLENGE,
-    REQUEST_POLL_CHALLENGE,
-    REQUEST_POLL_AUTHZ,
-    REQUEST_POLL_ORDER,
-    REQUEST_FINALIZE,
-    REQUEST_CERTIFICATE,
-    REQUEST_COUNT
-};
-const char *request_name_text(enum request_name name); /* "new order", "answer challenge", "poll order" ... */
-
 struct reply {
     /* What the object claims to be; STATUS_NONE = the truth. An order claims to be processing from finalize on only,
      * and "always" only as long as it really is. */
@@ -224,6 +214,8 @@ struct scenario {
     struct answers answers[CHALLENGE_TYPE_COUNT];
     struct replies replies[REQUEST_COUNT];
     bool has_replies;
+    struct rule rules[SCENARIO_MAX_RULES]; /* ca.faults; of several that take a reply the first acts */
+    size_t n_rules;
     struct client_plan client;
     struct str *unless;
     size_t n_unless; /* always-on rules switched off */

@@ -162,12 +162,14 @@ static void check_contradictions(const struct desk *desk, const struct scenario 
 void scenario_check(const struct desk *desk, struct node root, struct node variant, const struct scenario *scenario)
 {
     struct node own = node_member(desk, variant, "responder"), given = node_member(desk, variant, "given");
-    struct node client = node_member(desk, variant, "client");
+    struct node client = node_member(desk, variant, "client"), ca = node_member(desk, variant, "ca");
     if (own.value) check_responder(desk, own, scenario);
     if (!node_member(desk, given, "challenges").value)
         check_responder(desk, node_member(desk, root, "responder"), scenario);
     if (!node_member(desk, client, "steps").value) client = node_member(desk, root, "client");
     check_steps(desk, node_member(desk, client, "steps"), scenario);
+    if (!node_member(desk, ca, "faults").value) ca = node_member(desk, root, "ca");
+    faults_check(desk, node_member(desk, ca, "faults"), scenario);
     for (size_t i = 0; i < scenario->n_expects; i++)
         check_types(desk, scenario, &scenario->expects[i]);
     check_contradictions(desk, scenario);
@@ -204,6 +206,7 @@ static struct str unfit_for_server(struct arena *arena, const struct scenario *s
 {
     const struct answers *http = &scenario->answers[CHALLENGE_HTTP_01];
     if (scenario->has_replies) return STR("ca.replies: a server under test cannot be told what to say");
+    if (scenario->n_rules) return STR("ca.faults: a server under test cannot be told what to break");
     for (int t = 0; t < CHALLENGE_TYPE_COUNT; t++)
         if (t != CHALLENGE_HTTP_01 && scenario->answers[t].n)
             return str_fmt(arena, "responder.%s: only http-01 answers can be served to a server under test",

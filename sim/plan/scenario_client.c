@@ -8,16 +8,6 @@
 
 /* --- ca.replies --- */
 
-static const char *const request_names[REQUEST_COUNT] = {
-    "directory",      "new nonce",  "new account", "new order", "read authz",  "answer challenge",
-    "poll challenge", "poll authz", "poll order",  "finalize",  "certificate",
-};
-
-const char *request_name_text(enum request_name name)
-{
-    return request_names[name];
-}
-
 static void read_status(const struct desk *desk, struct node node, enum object o, enum status *ret)
 {
     const char *words[STATUS_COUNT];
@@ -68,7 +58,7 @@ static bool shows(enum request_name name, enum object o)
     }
 }
 
-static void read_times(const struct desk *desk, struct node node, int *ret)
+void times_read(const struct desk *desk, struct node node, int *ret)
 {
     int64_t number;
     struct str text;
@@ -100,7 +90,7 @@ static void read_reply(const struct desk *desk, struct node node, enum request_n
         claims = true;
         read_status(desk, member, objects[k], statuses[k]);
         if (!shows(name, objects[k]))
-            node_bad_key(desk, member, "a reply to \"%s\" does not show %s", request_names[name],
+            node_bad_key(desk, member, "a reply to \"%s\" does not show %s", request_name_text(name),
                          k == 0   ? "an order"
                          : k == 1 ? "an authz"
                                   : "a challenge");
@@ -123,24 +113,26 @@ static void read_reply(const struct desk *desk, struct node node, enum request_n
     if ((member = node_member(desk, node, "retry_after")).value) read_retry_after(desk, member, &reply->retry_after);
     if ((member = node_member(desk, node, "delay")).value) node_duration(desk, member, 0, DAY_MS, &reply->delay_ms);
     if ((member = node_member(desk, node, "fault")).value) reply->fault = fault_read(desk, member, 1u << MSG_RESPONSE);
-    if ((member = node_member(desk, node, "times")).value) read_times(desk, member, &reply->times);
+    if ((member = node_member(desk, node, "times")).value) times_read(desk, member, &reply->times);
 }
 
 void ca_read(const struct desk *desk, struct node node, struct scenario *scenario)
 {
-    static const char *const keys[] = {"replies", "note"};
+    static const char *const keys[] = {"replies", "faults", "note"};
     struct node_walk walk = {0};
     struct node map, list;
     struct str key;
-    size_t r;
-    if (!node_object(desk, node, "an object with \"replies\"")) return;
+    size_t r, n_names;
+    const char *const *names = request_names(false, &n_names);
+    if (!node_object(desk, node, "an object with \"replies\" or \"faults\"")) return;
     node_keys(desk, node, "key in ca", keys, COUNTOF(keys));
     node_note(desk, node);
+    if ((list = node_member(desk, node, "faults")).value) faults_read(desk, list, scenario);
     map = node_member(desk, node, "replies");
     if (!map.value || !node_object(desk, map, "an object of reply lists by request")) return;
     while (node_next(desk, map, &walk, &key, &list)) {
-        if (!str_index(key, request_names, REQUEST_COUNT, &r)) {
-            node_unknown(desk, list, true, "request", key, request_names, REQUEST_COUNT);
+        if (!str_index(key, names, n_names, &r)) {
+            node_unknown(desk, list, true, "request", key, names, n_names);
             continue;
         }
         struct replies *replies = &scenario->replies[r];

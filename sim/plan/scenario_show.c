@@ -447,6 +447,8 @@ static void add_given(struct buf *out, struct arena *arena, const struct scenari
             buf_fmt(out, "%s %s", i ? "; then" : "", reply_words(arena, &replies->at[i]).at);
         buf_add_char(out, '\n');
     }
+    for (size_t i = 0; i < scenario->n_rules; i++)
+        buf_fmt(out, "  %s\n", fault_rule_words(arena, &scenario->rules[i]).at);
 }
 
 struct str scenario_show(struct arena *arena, const struct scenario *scenario)

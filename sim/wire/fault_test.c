@@ -18,11 +18,15 @@ static struct msg *response(const char *nonce)
     return msg;
 }
 
+static bool tested[256]; /* by place in the table */
+
 static void apply(const char *name, struct msg *msg, struct fault_memory *memory)
 {
     const struct fault *fault = fault_find(str_c(name));
+    size_t n;
     assert_non_null(fault);
-    assert_true(fault->applies_to & 1u << msg->kind);
+    tested[fault - fault_table(&n)] = true;
+    assert_true(fault_acts_on(fault, msg->kind));
     fault->apply(msg, memory);
 }
 
@@ -56,9 +60,6 @@ static void test_each_row(void **state)
         {"early-certificate", DELIVER_WHOLE,     201, 0,  0,
                                                    "{\"certificate\":\"" ORDER "/certificate\",\"status\":\"pending\"}",     JSON,                       ORDER, "n2"},
     };
-    size_t n;
-    fault_table(&n);
-    assert_int_equal(n, COUNTOF(rows)); /* a new fault wants a row here */
     for (size_t i = 0; i < COUNTOF(rows); i++) {
         struct fault_memory memory = {0};
         struct msg *first = response("n1"), *msg = response("n2");
@@ -102,6 +103,200 @@ static void test_members_of_the_body(void **state)
         msg->as.response.body = str_c(rows[i].body);
         apply(rows[i].fault, msg, &memory);
         assert_true(str_is(msg->as.response.body, rows[i].after));
+        msg_free(msg);
+    }
+}
+
+static void test_half_close(void **state)
+{
+    (void)state;
+    struct fault_memory memory = {0};
+    struct msg *msg = response("n1");
+    apply("half-close", msg, &memory);
+    assert_true(msg->as.response.delivery.last);
+    assert_int_equal(msg->as.response.delivery.how, DELIVER_WHOLE);
+    msg_free(msg);
+}
+
+/* Simulated, a connection is its request: no answer comes, and by which way tells nothing of certificates. */
+static void test_connections(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        enum handshake handshake;
+        enum delivery_how how;
+    } rows[] = {
+        {"stall-handshake",        HANDSHAKE_STALLS,     DELIVER_HANG  },
+        {"reset-handshake",        HANDSHAKE_RESET,      DELIVER_RESET },
+        {"close-handshake",        HANDSHAKE_CLOSED,     DELIVER_CLOSED},
+        {"expired-certificate",    HANDSHAKE_EXPIRED,    DELIVER_CLOSED},
+        {"wrong-name-certificate", HANDSHAKE_OTHER_NAME, DELIVER_CLOSED},
+    };
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct fault_memory memory = {0};
+        struct msg *msg = msg_new(MSG_RESPONSE);
+        const struct fault *fault = fault_find(str_c(rows[i].name));
+        apply(rows[i].name, msg, &memory);
+        assert_int_equal(msg->as.response.delivery.how, rows[i].how);
+        assert_int_equal(fault->handshake, rows[i].handshake);
+        assert_int_equal(fault->applies_to, FAULT_CONNECT); /* so no reply of a scenario can name it */
+        assert_false(fault_acts_on(fault, MSG_TLS_ANSWER));
+        msg_free(msg);
+    }
+    assert_int_equal(fault_find(STR("drop"))->handshake, HANDSHAKE_GOOD);
+}
+
+static struct str values_of(struct msg *msg, const char *name)
+{
+    const struct headers *headers = msg->as.response.headers;
+    struct buf out = {.arena = &msg->arena};
+    for (size_t i = 0; headers && i < headers->n; i++)
+        if (str_is_nocase(headers->at[i].name, name))
+            buf_fmt(&out, "%s%.*s", out.n ? " | " : "", STR_ARGS(headers->at[i].value));
+    return buf_str(&out);
+}
+
+/* All values of the header, before a fault and after. */
+static void test_headers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fault, *header, *after;
+    } rows[] = {
+        {"duplicate-nonce",        "Replay-Nonce", "n1 | bm90LWEtbm9uY2Utb2Ytb3Vycw"                            },
+        {"malformed-nonce",        "Replay-Nonce", "n1+/=="                                                     },
+        {"duplicate-location",     "Location",     "https://ca.test/order/1 | https://ca.test/order/1/elsewhere"},
+        {"other-location",         "Location",     "https://ca.test/order/1/elsewhere"                          },
+        {"malformed-location",     "Location",     "https://[not a URL"                                         },
+        {"relative-location",      "Location",     "/order/1"                                                   },
+        {"no-link",                "Link",         ""                                                           },
+        {"malformed-link",         "Link",         "https://no-brackets.example.test;rel=\"index, <;;; rel"     },
+        {"no-content-type",        "Content-Type", ""                                                           },
+        {"wrong-content-type",     "Content-Type", "text/plain"                                                 },
+        {"charset-content-type",   "Content-Type", "application/json; charset=utf-8"                            },
+        {"duplicate-content-type", "Content-Type", "application/json | text/html"                               },
+        {"retry-after-twice",      "Retry-After",  "4 | 7"                                                      },
+    };
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct fault_memory memory = {0};
+        struct msg *msg = response("n1"), *bare = msg_new(MSG_RESPONSE);
+        msg_header(msg, "Link", STR("<https://ca.test/dir>;rel=\"index\""));
+        apply(rows[i].fault, msg, &memory);
+        assert_string_equal(values_of(msg, rows[i].header).at, rows[i].after);
+        assert_true(str_is(msg->as.response.body, "{\"status\":\"pending\"}"));
+        apply(rows[i].fault, bare, &memory); /* what is not there is not altered */
+        if (!str_is(str_c(rows[i].header), "Retry-After"))
+            assert_int_equal(headers_count(bare->as.response.headers, rows[i].header), 0);
+        msg_free(msg);
+        msg_free(bare);
+    }
+}
+
+static void test_case_of_headers(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"lower-case-headers", "replay-nonce"},
+        {"upper-case-headers", "REPLAY-NONCE"},
+    };
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct fault_memory memory = {0};
+        struct msg *msg = response("n1");
+        apply(rows[i][0], msg, &memory);
+        const struct headers *headers = msg->as.response.headers;
+        assert_int_equal(headers->n, 3);
+        assert_true(str_is(headers->at[2].name, rows[i][1]));
+        assert_true(str_is(headers_get(headers, "Replay-Nonce"), "n1"));
+        msg_free(msg);
+    }
+}
+
+static void test_json(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fault, *body, *after;
+    } rows[] = {
+        {"pretty-json",     "{\"a\":[1]}",                                      "{\n    \"a\": [\n        1\n    ]\n}" },
+        {"reversed-json",   "{\"a\":[{\"b\":1,\"c\":2},3],\"d\":4}",            "{\"d\":4,\"a\":[{\"c\":2,\"b\":1},3]}"},
+        {"reversed-json",   "{}",                                               "{}"                                   },
+        {"escaped-json",    "{\"a\":\"https://x\",\"b\":\"\",\"c\":\"\\\"/\"}",
+         "{\"\\u0061\":\"\\u0068ttps:\\/\\/x\",\"\\u0062\":\"\",\"\\u0063\":\"\\\"\\/\"}"                              },
+        {"bom-json",        "{\"a\":1}",                                        "\xef\xbb\xbf{\"a\":1}"                },
+        {"half-json",       "{\"a\":1}",                                        "{\"a"                                 },
+        {"unknown-members", "{\"a\":[{}]}",
+         "{\"a\":[{\"x-unknown\":{\"list\":[1,null,true],\"status\":\"invalid\"}}],"
+         "\"x-unknown\":{\"list\":[1,null,true],\"status\":\"invalid\"}}"                                              },
+        {"null-members",    "{\"error\":1}",
+         "{\"error\":1,\"certificate\":null,\"expires\":null,\"externalAccountRequired\":null,\"notAfter\":null,"
+         "\"notBefore\":null,\"wildcard\":null,\"validated\":null}"                                                    },
+        {"mistyped-json",   "{\"a\":\"four\",\"b\":[1],\"c\":{},\"d\":5}",
+         "{\"a\":4,\"b\":\"a list was here\",\"c\":[],\"d\":[]}"                                                       },
+    };
+    static const char *const others[] = {"", "[1]", "{not JSON", "-----BEGIN CERTIFICATE-----\n"};
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct fault_memory memory = {0};
+        struct msg *msg = response("n1");
+        msg->as.response.body = str_c(rows[i].body);
+        apply(rows[i].fault, msg, &memory);
+        assert_string_equal(str_copy(&msg->arena, msg->as.response.body).at, rows[i].after);
+        for (size_t k = 0; k < COUNTOF(others); k++) {
+            bool by_first_byte = str_is(str_c(rows[i].fault), "bom-json") || str_is(str_c(rows[i].fault), "half-json");
+            if (k == 2 && by_first_byte) continue;
+            msg->as.response.body = str_c(others[k]);
+            apply(rows[i].fault, msg, &memory);
+            assert_true(str_is(msg->as.response.body, others[k]));
+        }
+        msg_free(msg);
+    }
+}
+
+static void test_deep_json(void **state)
+{
+    (void)state;
+    struct fault_memory memory = {0};
+    struct msg *msg = response("n1");
+    apply("deep-json", msg, &memory);
+    struct str body = msg->as.response.body;
+    assert_true(str_starts(body, "{\"x-deep\":[[[[") && str_ends(body, "]]],\"status\":\"pending\"}"));
+    msg->as.response.body = STR("{}"); /* a list and a comma before the brace would be no JSON */
+    apply("deep-json", msg, &memory);
+    assert_true(str_is(msg->as.response.body, "{}"));
+    msg_free(msg);
+}
+
+static void test_pem(void **state)
+{
+    (void)state;
+#define BEGIN "-----BEGIN CERTIFICATE-----\n"
+#define END   "-----END CERTIFICATE-----\n"
+#define A     BEGIN "AA\n" END
+#define B     BEGIN "BB\n" END
+    static const struct {
+        const char *fault, *after;
+    } rows[] = {
+        {"crlf-pem",             "-----BEGIN CERTIFICATE-----\r\nAA\r\n-----END CERTIFICATE-----\r\n"
+                     "-----BEGIN CERTIFICATE-----\r\nBB\r\n-----END CERTIFICATE-----\r\n"},
+        {"blank-line-pem",       A "\n" B "\n"                                                               },
+        {"no-final-newline-pem", A BEGIN "BB\n-----END CERTIFICATE-----"                                     },
+        {"text-before-pem",      "subject=CN = a rehearsal\nissuer=CN = an intermediate\n" A B               },
+        {"leaf-only",            A                                                                           },
+        {"reversed-chain",       B A                                                                         },
+        {"duplicate-leaf",       A A B                                                                       },
+    };
+    static const char *const others[] = {"", "{\"status\":\"pending\"}", BEGIN "no end"};
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct fault_memory memory = {0};
+        struct msg *msg = response("n1");
+        msg->as.response.body = STR(A B);
+        apply(rows[i].fault, msg, &memory);
+        assert_string_equal(str_copy(&msg->arena, msg->as.response.body).at, rows[i].after);
+        for (size_t k = 0; k < COUNTOF(others); k++) {
+            msg->as.response.body = str_c(others[k]);
+            apply(rows[i].fault, msg, &memory);
+            assert_true(str_is(msg->as.response.body, others[k]));
+        }
         msg_free(msg);
     }
 }
@@ -158,6 +353,16 @@ static void test_names(void **state)
     assert_null(fault_find((struct str){0}));
 }
 
+/* Runs last. */
+static void test_no_row_is_left_out(void **state)
+{
+    (void)state;
+    size_t n;
+    const struct fault *table = fault_table(&n);
+    for (size_t i = 0; i < n; i++)
+        if (!tested[i]) fail_msg("%s has no test", table[i].name);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,7 +370,15 @@ int main(void)
         cmocka_unit_test(test_members_of_the_body),
         cmocka_unit_test(test_requests_and_other_kinds),
         cmocka_unit_test(test_headers_where_there_are_none),
+        cmocka_unit_test(test_half_close),
+        cmocka_unit_test(test_connections),
+        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_case_of_headers),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_deep_json),
+        cmocka_unit_test(test_pem),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_no_row_is_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,6 +34,7 @@ struct delivery {
     size_t at_byte;
     int64_t over_ms;
     int64_t delay_ms; /* before the first byte, any `how` */
+    bool last;        /* whole, and then the sender ends its side of the connection, which nothing announced */
 };
 const char *delivery_text(enum delivery_how how); /* "whole" "refused" "reset" "closed" "hang" ... */
 bool delivery_read(struct str text, enum delivery_how *ret);

@@ -33,7 +33,10 @@ struct listen_edge {
     int port;
     int listener; /* -1: refusing */
     int64_t pause_until_ms;
-    SSL_CTX *tls; /* NULL: plain HTTP */
+    SSL_CTX *tls;                          /* NULL: plain HTTP */
+    SSL_CTX *tls_expired, *tls_other_name; /* NULL: none */
+    const struct fault *(*next_fault)(void *context);
+    void *fault_context;
     struct MHD_Daemon *daemon;
     struct hall *hall; /* known from the first send or ready */
     struct conn **conns;
@@ -289,6 +292,7 @@ static void answer_with_status(struct conn *conn, struct msg *msg, int64_t now_m
     conn->body_bytes = response->body.n;
     if (conn->how == DELIVER_TRUNCATED && response->delivery.at_byte < response->body.n)
         conn->body_bytes = response->delivery.at_byte;
+    if (response->delivery.last && conn->how == DELIVER_WHOLE) conn->how = DELIVER_TRUNCATED; /* after its last byte */
     if (conn->is_head) conn->body_bytes = 0;
     conn->slow_from_ms = now_ms;
     conn->slow_over_ms = response->delivery.over_ms;
@@ -348,6 +352,34 @@ static enum err open_listener(struct listen_edge *self)
     return OK;
 }
 
+/* ---- Faults of a connection ---- */
+
+static enum handshake choose_handshake(struct listen_edge *self)
+{
+    const struct fault *fault = self->next_fault ? self->next_fault(self->fault_context) : NULL;
+    if (!fault) return HANDSHAKE_GOOD;
+    hall_note_fault(self->hall, fault, self->options.to, self->seat);
+    return fault->handshake;
+}
+
+static SSL_CTX *context_for(const struct listen_edge *self, enum handshake handshake)
+{
+    if (handshake == HANDSHAKE_EXPIRED && self->tls_expired) return self->tls_expired;
+    if (handshake == HANDSHAKE_OTHER_NAME && self->tls_other_name) return self->tls_other_name;
+    return self->tls;
+}
+
+/* true: the connection has come to its end, or to where it hangs. */
+static bool greet_badly(struct conn *conn, enum handshake handshake)
+{
+    switch (handshake) {
+    case HANDSHAKE_STALLS: conn_set_hanging(conn); return true;
+    case HANDSHAKE_RESET: conn_set_reset(conn); return true;
+    case HANDSHAKE_CLOSED: conn_kill(conn); return true;
+    default: return false;
+    }
+}
+
 static void add_conn(struct listen_edge *self, int fd, int64_t now_ms)
 {
     int one = 1;
@@ -363,13 +395,15 @@ static void add_conn(struct listen_edge *self, int fd, int64_t now_ms)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     *conn = (struct conn){.owner = self, .net = fd, .ours = -1, .phase = CONN_OPEN, .deadline_ms = ACTOR_IDLE};
     self->conns[self->n++] = conn;
+    enum handshake handshake = choose_handshake(self);
+    if (greet_badly(conn, handshake)) return;
     if (!self->tls) {
         listen_conn_ready(conn);
         return;
     }
     conn->phase = CONN_HANDSHAKE;
     conn->deadline_ms = now_ms + HANDSHAKE_LIMIT_MS;
-    conn->ssl = SSL_new(self->tls);
+    conn->ssl = SSL_new(context_for(self, handshake));
     if (!conn->ssl || SSL_set_fd(conn->ssl, fd) != 1) conn_kill(conn);
 }
 
@@ -459,6 +493,8 @@ static void listen_free(struct edge *edge)
         conn_release(self->conns[--self->n]);
     if (self->listener >= 0) close(self->listener);
     SSL_CTX_free(self->tls);
+    SSL_CTX_free(self->tls_expired);
+    SSL_CTX_free(self->tls_other_name);
     free(self->conns);
     free(self);
 }
@@ -497,19 +533,28 @@ static bool load_key(SSL_CTX *tls, const struct key *key)
     return ok;
 }
 
+/* No chain: *ret stays NULL. */
+static enum err make_context(struct str chain, const struct key *key, SSL_CTX **ret)
+{
+    if (!chain.n) return OK;
+    SSL_CTX *tls = *ret = SSL_CTX_new(TLS_server_method());
+    if (!tls) return ERR_CRYPTO;
+    SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION);
+    SSL_CTX_set_mode(tls,
+                     SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_num_tickets(tls, 1);
+    SSL_CTX_set_session_id_context(tls, (const unsigned char *)"acmedrill", 9);
+    SSL_CTX_set_alpn_select_cb(tls, choose_alpn, NULL);
+    return load_chain(tls, chain) && load_key(tls, key) ? OK : ERR_CRYPTO;
+}
+
 static enum err set_up_tls(struct listen_edge *self)
 {
-    if (!self->options.certificate_pem.n) return OK;
-    self->tls = SSL_CTX_new(TLS_server_method());
-    if (!self->tls) return ERR_CRYPTO;
-    SSL_CTX_set_min_proto_version(self->tls, TLS1_2_VERSION);
-    SSL_CTX_set_mode(self->tls,
-                     SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_num_tickets(self->tls, 1);
-    SSL_CTX_set_session_id_context(self->tls, (const unsigned char *)"acmedrill", 9);
-    SSL_CTX_set_alpn_select_cb(self->tls, choose_alpn, NULL);
-    bool ok = load_chain(self->tls, self->options.certificate_pem) && load_key(self->tls, self->options.key);
-    return ok ? OK : ERR_CRYPTO;
+    const struct edge_listen_options *options = &self->options;
+    enum err err = make_context(options->certificate_pem, options->key, &self->tls);
+    if (err == OK) err = make_context(options->expired_pem, options->key, &self->tls_expired);
+    if (err == OK) err = make_context(options->other_name_pem, options->key, &self->tls_other_name);
+    return err;
 }
 
 static enum err read_address(struct listen_edge *self)
@@ -555,7 +600,7 @@ enum err edge_listen_new(const struct edge_listen_options *options, struct edge 
     if (err == OK) err = open_listener(self);
     if (err != OK) goto fail;
     note_port(self);
-    self->options.certificate_pem = (struct str){0};
+    self->options.certificate_pem = self->options.expired_pem = self->options.other_name_pem = (struct str){0};
     self->options.key = NULL;
     self->daemon =
         MHD_start_daemon(MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, self,
@@ -578,6 +623,13 @@ fail:;
 int edge_listen_port(const struct edge *edge)
 {
     return ((const struct listen_edge *)edge)->port;
+}
+
+void edge_listen_faults(struct edge *edge, const struct fault *(*next)(void *context), void *context)
+{
+    struct listen_edge *self = self_of(edge);
+    self->next_fault = next;
+    self->fault_context = context;
 }
 
 void edge_listen_seated(struct edge *edge, struct addr seat)

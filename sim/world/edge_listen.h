@@ -7,6 +7,7 @@
 #define WORLD_EDGE_LISTEN_H
 
 #include "acme/jwk.h"
+#include "wire/fault.h"
 #include "world/hall.h"
 
 struct edge_listen_options {
@@ -14,8 +15,10 @@ struct edge_listen_options {
     int port;                   /* 0 = asked for */
     struct str certificate_pem; /* a chain; empty: plain HTTP */
     const struct key *key;      /* of its leaf; borrowed until edge_listen_new returns */
-    struct addr to;             /* who gets the requests */
-    size_t max_body;            /* more is answered 413 */
+    /* The same key's certificates that no client should accept; empty: the good one in their place. */
+    struct str expired_pem, other_name_pem;
+    struct addr to;  /* who gets the requests */
+    size_t max_body; /* more is answered 413 */
     /* Asked before each poll, NULL = never: while true the listening socket is closed (connection refused). */
     bool (*refuses)(void *context);
     void *context;
@@ -25,5 +28,8 @@ enum err edge_listen_new(const struct edge_listen_options *options, struct edge 
 int edge_listen_port(const struct edge *edge);
 /* The seat its messages come from: set it after hall_seat_edge. */
 void edge_listen_seated(struct edge *edge, struct addr seat);
+/* Who is asked, for each connection that is accepted, which fault it meets (FAULT_CONNECT; NULL: none). The edge notes
+ * it in the history. */
+void edge_listen_faults(struct edge *edge, const struct fault *(*next)(void *context), void *context);
 
 #endif

@@ -139,15 +139,27 @@ static const struct seat *seat_of(const struct hall *hall, struct addr addr)
     return &hall->seats[addr.seat < hall->n_seats ? addr.seat : 0];
 }
 
+static void note_fault(struct hall *hall, const struct fault *fault, struct addr from, struct addr to, uint64_t flow)
+{
+    struct history *history = hall->options.history;
+    history_note(history, FAULT_APPLIED, hall->now_ms, flow);
+    event_add_text(history, F_NAME, str_c(fault->name));
+    event_add_text(history, F_FROM, seat_of(hall, from)->word);
+    event_add_text(history, F_TO, seat_of(hall, to)->word);
+}
+
+void hall_note_fault(struct hall *hall, const struct fault *fault, struct addr from, struct addr to)
+{
+    note_fault(hall, fault, from, to, 0);
+    history_commit(hall->options.history);
+}
+
 static void apply_fault(struct hall *hall, struct msg *msg)
 {
     const struct fault *fault = msg->fault;
-    if (!fault || !(fault->applies_to & 1u << msg->kind)) return;
+    if (!fault || !fault_acts_on(fault, msg->kind)) return;
     struct history *history = hall->options.history;
-    history_note(history, FAULT_APPLIED, hall->now_ms, msg->flow);
-    event_add_text(history, F_NAME, str_c(fault->name));
-    event_add_text(history, F_FROM, seat_of(hall, msg->from)->word);
-    event_add_text(history, F_TO, seat_of(hall, msg->to)->word);
+    note_fault(hall, fault, msg->from, msg->to, msg->flow);
     if (msg->kind == MSG_RESPONSE) event_add_int(history, F_STATUS, msg->as.response.status);
     history_commit(history);
     fault->apply(msg, &hall->memory);

@@ -58,6 +58,8 @@ struct addr hall_seat_word(struct hall *hall, const char *word);
  */
 void hall_arrive(struct hall *hall, struct msg *msg);
 uint64_t hall_next_flow(struct hall *hall);
+/* Writes down a fault that an edge acts out where there is no message. */
+void hall_note_fault(struct hall *hall, const struct fault *fault, struct addr from, struct addr to);
 int64_t hall_now_ms(const struct hall *hall);
 /* For waits. */
 void hall_set_now(struct hall *hall, int64_t now_ms); /* never backwards: earlier times are ignored */
