@@ -5,9 +5,14 @@
 #include "command.h"
 #include "world/clock.h"
 #include "world/edge_fetch.h"
+#include "world/edge_handshake.h"
 #include "world/edge_listen.h"
+#include "world/edge_outside.h"
+#include "world/edge_resolve.h"
+#include "world/place.h"
 
 #include <argp.h>
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,11 +20,18 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { DEFAULT_PORT = 14000, DEFAULT_HTTP_PORT = 5002, FETCH_LIMIT_MS = 40000, MAX_BODY = 1 << 20 };
+enum {
+    DEFAULT_PORT = 14000,
+    DEFAULT_HTTP_PORT = 5002,
+    DEFAULT_TLS_PORT = 5001,
+    FETCH_LIMIT_MS = 40000,
+    MAX_BODY = 1 << 20
+};
+#define DEFAULT_DNS_SERVER "127.0.0.1:8053"
 
 struct arguments {
-    const char *profile, *scenario, *address, *trust, *history, *http_target;
-    int port, http_port;
+    const char *profile, *scenario, *address, *trust, *history, *dns_server;
+    int port, http_port, tls_port;
     int64_t speed;
     uint64_t seed;
     bool seeded, always_valid;
@@ -33,6 +45,8 @@ enum {
     OPT_TRUST,
     OPT_HISTORY,
     OPT_HTTP_PORT,
+    OPT_TLS_PORT,
+    OPT_DNS_SERVER,
     OPT_SPEED,
     OPT_SEED,
     OPT_ALWAYS_VALID
@@ -45,12 +59,17 @@ static const struct argp_option options[] = {
     {"address", OPT_ADDRESS, "IP", 0, "listen there (127.0.0.1)", 0},
     {"port",                                                                         OPT_PORT, "N", 0, "listen there; 0 asks for a free one (14000)", 0},
     {"trust",OPT_TRUST, "FILE", 0, "write the root certificate there, for clients to trust (trust.pem)", 0},
-    {"http-port",                                                                        OPT_HTTP_PORT, "N", 0, "look for http-01 at 127.0.0.1:N, whatever the name (5002)", 0},
-    {"always-valid",                                                                         OPT_ALWAYS_VALID, 0, 0, "every validation succeeds, nothing is fetched", 0},
-    {"history",                                                                 OPT_HISTORY, "FILE", 0, "write down all that crosses the wire (JSON Lines)", 0},
-    {"speed",                                                                     OPT_SPEED, "X", 0, "divide the CA's waits and Retry-After values by X (1)", 0},
-    {"seed",                                               OPT_SEED, "N", 0, "seed of keys, nonces and tokens (from chance, and printed)", 0},
-    {0                                                                        }
+    {"dns-server",                                                                        OPT_DNS_SERVER, "IP:PORT", 0,
+     "look names, TXT and CAA records up there; without it every name is at 127.0.0.1, and TXT is asked "
+     "of " DEFAULT_DNS_SERVER,
+     0},
+    {"http-port",                                                                         OPT_HTTP_PORT, "N", 0, "look for http-01 at this port in place of 80 (5002)", 0},
+    {"tls-port",                                                                 OPT_TLS_PORT, "N", 0, "look for tls-alpn-01 at this port in place of 443 (5001)", 0},
+    {"always-valid",                                                                     OPT_ALWAYS_VALID, 0, 0, "every validation succeeds, nothing is fetched", 0},
+    {"history",                                               OPT_HISTORY, "FILE", 0, "write down all that crosses the wire (JSON Lines)", 0},
+    {"speed",                                                                         OPT_SPEED, "X", 0, "divide the CA's waits and Retry-After values by X (1)", 0},
+    {"seed",OPT_SEED, "N", 0, "seed of keys, nonces and tokens (from chance, and printed)", 0},
+    {0                                                                       }
 };
 
 static int64_t whole(struct argp_state *state, const char *what, const char *word, int64_t low, int64_t high)
@@ -73,6 +92,12 @@ static error_t parse(int key, char *word, struct argp_state *state)
     case OPT_HISTORY: args->history = word; break;
     case OPT_PORT: args->port = (int)whole(state, "--port", word, 0, 65535); break;
     case OPT_HTTP_PORT: args->http_port = (int)whole(state, "--http-port", word, 1, 65535); break;
+    case OPT_TLS_PORT: args->tls_port = (int)whole(state, "--tls-port", word, 1, 65535); break;
+    case OPT_DNS_SERVER:
+        if (!place_read(str_c(word), &(struct place){0}))
+            argp_error(state, "--dns-server: \"%s\" is no address and port, such as 127.0.0.1:8053", word);
+        args->dns_server = word;
+        break;
     case OPT_SPEED: args->speed = whole(state, "--speed", word, 1, 1000); break;
     case OPT_SEED:
         args->seed = (uint64_t)whole(state, "--seed", word, 0, INT64_MAX);
@@ -130,8 +155,24 @@ static void note_start(struct history *history, const struct arguments *args, co
     history_commit(history);
 }
 
+/* The network that validators look at. */
+static struct edge *outside_edge(struct arena *arena, const struct arguments *args)
+{
+    struct str http = str_fmt(arena, "127.0.0.1:%d", args->http_port);
+    struct str tls = str_fmt(arena, "127.0.0.1:%d", args->tls_port);
+    const char *server = args->dns_server ? args->dns_server : DEFAULT_DNS_SERVER;
+    struct edge *dns = NULL;
+    enum err e = edge_resolve_new(&(struct edge_resolve_options){.server = server, .seed = args->seed}, &dns);
+    assert(e == OK);
+    (void)e;
+    return edge_outside_new(
+        edge_fetch_new(
+            &(struct edge_fetch_options){.connect_to = http.at, .limit_ms = FETCH_LIMIT_MS, .max_body = MAX_BODY}),
+        dns, edge_handshake_new(&(struct edge_handshake_options){.connect_to = tls.at, .limit_ms = FETCH_LIMIT_MS}));
+}
+
 static int open_edges(struct arena *arena, const struct arguments *args, const struct issuer *issuer,
-                      struct edge **ret_listen, struct edge **ret_fetch)
+                      struct edge **ret_listen, struct edge **ret_outside)
 {
     const struct str names[] = {STR("localhost"), STR("127.0.0.1"), STR("::1"), str_c(args->address)};
     size_t n = is_everywhere(args->address) ? 3 : 4;
@@ -155,9 +196,7 @@ static int open_edges(struct arena *arena, const struct arguments *args, const s
                 e == ERR_IO ? strerror(errno) : err_text(e));
         return EXIT_TARGET;
     }
-    struct str target = str_fmt(arena, "127.0.0.1:%d", args->http_port);
-    *ret_fetch = edge_fetch_new(
-        &(struct edge_fetch_options){.connect_to = target.at, .limit_ms = FETCH_LIMIT_MS, .max_body = MAX_BODY});
+    *ret_outside = outside_edge(arena, args);
     return EXIT_AS_EXPECTED;
 }
 
@@ -165,12 +204,12 @@ static int serve(struct arena *arena, const struct arguments *args, const struct
                  const struct scenario *scenario)
 {
     struct history history = {.start_ms = clock_real_utc_ms(), .flush = true, .forget = true};
-    struct edge *listen = NULL, *fetch = NULL;
+    struct edge *listen = NULL, *outside = NULL;
     struct rng rng, own;
     rng_seed(&rng, args->seed);
     rng_fork(&rng, "issuer", &own);
     struct issuer *issuer = issuer_new(SEALING_REAL, &own, history.start_ms);
-    int status = open_edges(arena, args, issuer, &listen, &fetch);
+    int status = open_edges(arena, args, issuer, &listen, &outside);
     if (status == EXIT_AS_EXPECTED && !write_out(args->trust, issuer_root_pem(issuer))) status = EXIT_TARGET;
     if (status == EXIT_AS_EXPECTED && args->history && !(history.sink = fopen(args->history, "w"))) {
         fprintf(stderr, "acmedrill serve: cannot write %s: %s\n", args->history, strerror(errno));
@@ -178,7 +217,7 @@ static int serve(struct arena *arena, const struct arguments *args, const struct
     }
     if (status != EXIT_AS_EXPECTED) {
         if (listen) listen->free(listen);
-        if (fetch) fetch->free(fetch);
+        if (outside) outside->free(outside);
         issuer_free(issuer);
         return status;
     }
@@ -193,12 +232,21 @@ static int serve(struct arena *arena, const struct arguments *args, const struct
                                                    .speed = args->speed});
     edge_listen_seated(listen, hall_seat_edge(hall, listen, "client"));
     hall_seat(hall, ca);
-    hall_seat(hall, va_new(&(struct va_options){
-                        .target = {SEAT_RESPONDER}, .profile = profile, .always_valid = args->always_valid}));
-    hall_seat(hall,
-              responder_new(&(struct responder_options){
-                  .scenario = scenario, .outside = {SEAT_OUTSIDE}, .address = STR("127.0.0.1"), .speed = args->speed}));
-    hall_seat_edge(hall, fetch, "outside");
+    /* A scenario's responder stands between the validator and the network: what it does not play is really there. */
+    hall_seat(hall, va_new(&(struct va_options){.target = {scenario ? SEAT_RESPONDER : SEAT_OUTSIDE},
+                                                .profile = profile,
+                                                .always_valid = args->always_valid,
+                                                .is_network = !scenario,
+                                                .resolves = args->dns_server != NULL,
+                                                .resolver = {SEAT_OUTSIDE},
+                                                .http_port = args->http_port,
+                                                .tls_port = args->tls_port}));
+    hall_seat(hall, responder_new(&(struct responder_options){.scenario = scenario,
+                                                              .outside = {SEAT_OUTSIDE},
+                                                              .outside_has_dns = true,
+                                                              .address = STR("127.0.0.1"),
+                                                              .speed = args->speed}));
+    hall_seat_edge(hall, outside, "outside");
 
     note_start(&history, args, profile, scenario);
     struct str url = ca_directory_url(ca);
@@ -226,6 +274,7 @@ int command_serve(int argc, char **argv)
                              .profile = NULL,
                              .port = DEFAULT_PORT,
                              .http_port = DEFAULT_HTTP_PORT,
+                             .tls_port = DEFAULT_TLS_PORT,
                              .speed = 1};
     const struct argp argp = {options, parse, "", doc, NULL, NULL, NULL};
     struct arena arena = {0};
