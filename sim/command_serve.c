@@ -25,6 +25,7 @@ enum {
     DEFAULT_HTTP_PORT = 5002,
     DEFAULT_TLS_PORT = 5001,
     FETCH_LIMIT_MS = 40000,
+    DNS_TRY_MS = 2000,
     MAX_BODY = 1 << 20
 };
 #define DEFAULT_DNS_SERVER "127.0.0.1:8053"
@@ -162,7 +163,8 @@ static struct edge *outside_edge(struct arena *arena, const struct arguments *ar
     struct str tls = str_fmt(arena, "127.0.0.1:%d", args->tls_port);
     const char *server = args->dns_server ? args->dns_server : DEFAULT_DNS_SERVER;
     struct edge *dns = NULL;
-    enum err e = edge_resolve_new(&(struct edge_resolve_options){.server = server, .seed = args->seed}, &dns);
+    enum err e = edge_resolve_new(
+        &(struct edge_resolve_options){.server = server, .try_ms = DNS_TRY_MS / args->speed, .seed = args->seed}, &dns);
     assert(e == OK);
     (void)e;
     return edge_outside_new(

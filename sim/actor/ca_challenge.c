@@ -8,6 +8,7 @@
 
 enum {
     PAST_QUERY_MS = 1000, /* Retry-After "just past the next query" leaves it this long to end */
+    MAX_START = 128,      /* bytes of what was found in its place, where a text has room for no more */
     MAX_FAILURES = 100    /* shown in error: more push out the oldest, or a busy client makes replies of megabytes */
 };
 
@@ -264,13 +265,14 @@ static struct str detail_text(struct arena *arena, struct str pattern, const str
     return buf_str(&buf);
 }
 
-/* Go writes the names of alerts with spaces. */
-static struct str spaced(struct arena *arena, struct str alert)
+static struct str replaced(struct arena *arena, struct str text, char from, const char *to)
 {
-    char *at = arena_copy(arena, alert.at, alert.n);
-    for (size_t i = 0; i < alert.n; i++)
-        if (at[i] == '_') at[i] = ' ';
-    return (struct str){at, alert.n};
+    struct buf buf = {.arena = arena};
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.at[i] == from) buf_add_c(&buf, to);
+        else buf_add_char(&buf, text.at[i]);
+    }
+    return buf_str(&buf);
 }
 
 static struct str location_port(struct arena *arena, struct str location)
@@ -286,14 +288,20 @@ static struct problem failure_problem(const struct ca *ca, struct turn *turn, co
     struct str name = challenge->authz->name, scheme, rest, more = {0};
     struct str place = challenge_place(arena, challenge->type, name, challenge_token_str(challenge));
     struct str port = str_fmt(arena, "%d", verdict->port), status = str_fmt(arena, "%d", verdict->status);
-    struct str target_port = location_port(arena, verdict->got), alert = spaced(arena, verdict->got);
+    struct str target_port = location_port(arena, verdict->got);
+    struct str alert = replaced(arena, verdict->got, '_', " "), names = replaced(arena, verdict->names, ',', ", ");
     struct str certificates = str_fmt(arena, "%zu", verdict->n_certificates);
+    bool v6 = str_find(verdict->address, ":") >= 0;
+    struct str peer = str_fmt(arena, v6 ? "[%.*s]:%d" : "%.*s:%d", STR_ARGS(verdict->address), verdict->port);
+    struct str start = {verdict->got.at, verdict->got.n > MAX_START ? MAX_START : verdict->got.n};
     (void)str_cut(verdict->got, ':', &scheme, &rest);
     if (verdict->n_more) more = str_fmt(arena, " (and %zu more)", verdict->n_more);
     const struct word words[] = {
         {"url",          verdict->url     },
         {"name",         name             },
         {"address",      verdict->address },
+        {"peer",         peer             },
+        {"start",        start            },
         {"port",         port             },
         {"status",       status           },
         {"got",          verdict->got     },
@@ -304,7 +312,7 @@ static struct problem failure_problem(const struct ca *ca, struct turn *turn, co
         {"alert",        alert            },
         {"scheme",       scheme           },
         {"target_port",  target_port      },
-        {"names",        verdict->names   },
+        {"names",        names            },
         {"certificates", certificates     },
     };
     struct str detail = detail_text(arena, outcome->detail, words, COUNTOF(words));

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* A body that is late is told from an answer that is: the edge gives up this long before us, and says what it has. */
-enum { BEFORE_DEADLINE_MS = 50 };
+enum { BEFORE_DEADLINE_MS = 10 };
 
 const char *const *va_failures(size_t *ret_n)
 {
@@ -487,6 +487,8 @@ static void va_step(struct actor *actor, struct turn *turn, const struct msg *in
     struct query *query = find_query(va, in->flow);
     if (!query) return;
     if (turn->now_ms >= query->deadline_ms) {
+        if (va->options.is_network && in->kind == MSG_RESPONSE) /* the edge was in time, and we are late ourselves */
+            query->too_slow = query->too_slow || in->as.response.delivery.how == DELIVER_SLOW;
         on_time(va, turn, query);
         return;
     }

@@ -238,12 +238,13 @@ static const char *const keys[] = {
 
 /* --- outcomes and transitions ---------------------------------------------------------------------------- */
 
-/* What a validator can tell of a failure. {first}{and_more}: of the TXT records that were found; {alert} is {got} in
- * Go's spelling; {scheme} and {target_port}: where {got} leads, which is a Location; {names} and {certificates}: of the
- * certificate, and how many came. */
+/* What a validator can tell of a failure. {peer} is address and port; {start} is {got} cut at 128 bytes, {alert} is
+ * {got} in Go's spelling; {first}{and_more}: of the TXT records that were found; {scheme} and {target_port}: where
+ * {got} leads, which is a Location; {names} and {certificates}: of the certificate, and how many came. */
 static const char *const places[] = {
-    "{url}",   "{name}",     "{address}", "{port}",   "{status}",      "{expected}", "{got}",          "{place}",
-    "{first}", "{and_more}", "{alert}",   "{scheme}", "{target_port}", "{names}",    "{certificates}",
+    "{url}",      "{name}",   "{address}",     "{port}",  "{peer}",         "{status}",
+    "{expected}", "{got}",    "{start}",       "{place}", "{first}",        "{and_more}",
+    "{alert}",    "{scheme}", "{target_port}", "{names}", "{certificates}",
 };
 
 static void check_detail(const struct desk *desk, struct node node, struct str detail)

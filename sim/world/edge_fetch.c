@@ -30,6 +30,7 @@ struct fetch {
     CURL *easy;
     struct curl_slist *headers, *connect_list;
     struct msg *request, *answer;
+    int64_t due_ms; /* the asker's own limit, by the hall's clock as the asker reads it; 0 = none */
     struct buf body;
     bool body_full, sent_once;
     char error[CURL_ERROR_SIZE];
@@ -131,7 +132,7 @@ static void finish(struct fetch *fetch, struct hall *hall, CURLcode code)
     response->delivery.how = how_of(code, status >= 200);
     if (code == CURLE_ABORTED_BY_CALLBACK && was_reset(fetch)) response->delivery.how = DELIVER_RESET;
     /* Headers came and the body did not: a body that takes longer than anybody waits. */
-    if (response->delivery.how == DELIVER_HANG && status >= 200 && fetch->request->as.request.limit_ms > 0)
+    if (response->delivery.how == DELIVER_HANG && status >= 200 && fetch->due_ms)
         response->delivery = (struct delivery){.how = DELIVER_SLOW, .over_ms = FOR_EVER_MS};
     if (delivery_has_status(response->delivery.how)) {
         response->status = (int)status;
@@ -225,10 +226,8 @@ static CURLcode set_up(struct fetch *fetch)
     curl->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl->easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    int64_t limit_ms = fetch->request->as.request.limit_ms;
-    if (limit_ms <= 0 || limit_ms > owner->limit_ms) limit_ms = owner->limit_ms;
-    curl->easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)limit_ms);
-    curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)limit_ms);
+    curl->easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)owner->limit_ms);
+    curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)owner->limit_ms);
     curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl->easy_setopt(easy, CURLOPT_HEADERDATA, fetch);
     curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
@@ -279,6 +278,7 @@ static void fetch_send(struct edge *edge, struct hall *hall, struct msg *msg)
     fetch->prev = &self->fetches;
     if (fetch->next) fetch->next->prev = &fetch->next;
     self->fetches = fetch;
+    if (msg->as.request.limit_ms > 0) fetch->due_ms = hall_now_ms(hall) + msg->as.request.limit_ms;
     if (!fetch_open(self)) {
         snprintf(fetch->error, sizeof fetch->error, "libcurl.so.4 cannot be loaded");
         finish(fetch, hall, CURLE_COULDNT_CONNECT);
@@ -297,6 +297,8 @@ static void fetch_prepare(struct edge *edge, struct edge_wait *wait)
     if (!self->fetches) return;
     int max_fd = -1;
     long timeout_ms = -1;
+    for (const struct fetch *fetch = self->fetches; fetch; fetch = fetch->next)
+        if (fetch->due_ms && fetch->due_ms < wait->due_ms) wait->due_ms = fetch->due_ms;
     curl->multi_fdset(self->multi, &wait->read, &wait->write, &wait->except, &max_fd);
     if (max_fd > wait->max_fd) wait->max_fd = max_fd;
     curl->multi_timeout(self->multi, &timeout_ms);
@@ -320,6 +322,10 @@ static void fetch_ready(struct edge *edge, struct hall *hall, const struct edge_
         CURLcode code = note->data.result;
         curl->easy_getinfo(note->easy_handle, CURLINFO_PRIVATE, (char **)&fetch);
         finish(fetch, hall, code);
+    }
+    for (struct fetch *next, *fetch = self->fetches; fetch; fetch = next) {
+        next = fetch->next;
+        if (fetch->due_ms && fetch->due_ms <= hall_now_ms(hall)) finish(fetch, hall, CURLE_OPERATION_TIMEDOUT);
     }
 }
 

@@ -211,23 +211,29 @@ static bool still_connects(struct handshake_edge *self, struct hall *hall, struc
     return true;
 }
 
-/* Is what comes first an HTTP response? It was an HTTP server then, to which our hello was nonsense. */
-static bool hears_http(struct shake *shake)
+/* What comes first, before OpenSSL sees it: an HTTP response is that of a server to which our hello was nonsense. An
+ * error that the socket tells here it tells no second time. true: the handshake is over. */
+static bool ends_at_once(struct handshake_edge *self, struct hall *hall, struct shake *shake)
 {
     char first[5];
-    ssize_t n = shake->heard ? 0 : recv(shake->fd, first, sizeof first, MSG_PEEK);
-    if (n > 0) shake->heard = true;
-    return n == (ssize_t)sizeof first && memcmp(first, "HTTP/", sizeof first) == 0;
+    if (shake->heard || shake->wants_write) return false;
+    ssize_t n = recv(shake->fd, first, sizeof first, MSG_PEEK);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+    if (n < 0) {
+        finish(self, hall, shake, DELIVER_RESET);
+        return true;
+    }
+    shake->heard = true;
+    if (n < (ssize_t)sizeof first || memcmp(first, "HTTP/", sizeof first) != 0) return false;
+    shake->answer->as.tls_answer.plain_http = true;
+    finish(self, hall, shake, DELIVER_GARBAGE);
+    return true;
 }
 
 static void go_on(struct handshake_edge *self, struct hall *hall, struct shake *shake)
 {
     if (!shake->connected && !still_connects(self, hall, shake)) return;
-    if (hears_http(shake)) {
-        shake->answer->as.tls_answer.plain_http = true;
-        finish(self, hall, shake, DELIVER_GARBAGE);
-        return;
-    }
+    if (ends_at_once(self, hall, shake)) return;
     ERR_clear_error();
     errno = 0;
     int result = SSL_connect(shake->ssl), system_error = errno;
