@@ -1,12 +1,13 @@
 #include "command.h"
 #include "serving.h"
+#include "world/place.h"
 
 #include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { DEFAULT_PORT = 14000, DEFAULT_HTTP_PORT = 5002 };
+enum { DEFAULT_PORT = 14000, DEFAULT_HTTP_PORT = 5002, DEFAULT_TLS_PORT = 5001 };
 
 struct arguments {
     const char *profile, *scenario;
@@ -23,6 +24,8 @@ enum {
     OPT_TRUST,
     OPT_HISTORY,
     OPT_HTTP_PORT,
+    OPT_TLS_PORT,
+    OPT_DNS_SERVER,
     OPT_CONTROL_PORT,
     OPT_STATUS_PORT,
     OPT_SPEED,
@@ -38,7 +41,11 @@ static const struct argp_option options[] = {
     {"port", OPT_PORT, "N", 0, "listen there; 0 asks for a free one (14000)", 0},
     {"plain", OPT_PLAIN, 0, 0, "HTTP in place of HTTPS", 0},
     {"trust", OPT_TRUST, "FILE", 0, "write the root certificates there, for clients to trust (trust.pem)", 0},
-    {"http-port", OPT_HTTP_PORT, "N", 0, "look for http-01 at 127.0.0.1:N, whatever the name (5002)", 0},
+    {"dns-server", OPT_DNS_SERVER, "IP:PORT", 0,
+     "look names, TXT and CAA records up there; without it every name is at 127.0.0.1, and TXT is asked of "
+     SERVING_DNS_SERVER, 0},
+    {"http-port", OPT_HTTP_PORT, "N", 0, "look for http-01 at this port in place of 80 (5002)", 0},
+    {"tls-port", OPT_TLS_PORT, "N", 0, "look for tls-alpn-01 at this port in place of 443 (5001)", 0},
     {"status-port", OPT_STATUS_PORT, "N", 0,
      "serve OCSP and CRL by plain HTTP there, 0 asks for a free one, and name them in certificates (off)", 0},
     {"control-port", OPT_CONTROL_PORT, "N", 0,
@@ -72,6 +79,12 @@ static error_t parse(int key, char *word, struct argp_state *state)
     case OPT_HISTORY: args->serving.history_file = word; break;
     case OPT_PORT: args->serving.port = (int)whole(state, "--port", word, 0, 65535); break;
     case OPT_HTTP_PORT: args->serving.http_port = (int)whole(state, "--http-port", word, 1, 65535); break;
+    case OPT_TLS_PORT: args->serving.tls_port = (int)whole(state, "--tls-port", word, 1, 65535); break;
+    case OPT_DNS_SERVER:
+        if (!place_read(str_c(word), &(struct place){0}))
+            argp_error(state, "--dns-server: \"%s\" is no address and port, such as 127.0.0.1:8053", word);
+        args->serving.dns_server = word;
+        break;
     case OPT_CONTROL_PORT: args->serving.control_port = (int)whole(state, "--control-port", word, 0, 65535); break;
     case OPT_STATUS_PORT: args->serving.status_port = (int)whole(state, "--status-port", word, 0, 65535); break;
     case OPT_SPEED: args->serving.speed = whole(state, "--speed", word, 1, 1000); break;
@@ -109,6 +122,7 @@ int command_serve(int argc, char **argv)
                     .address = "127.0.0.1",
                     .port = DEFAULT_PORT,
                     .http_port = DEFAULT_HTTP_PORT,
+                    .tls_port = DEFAULT_TLS_PORT,
                     .control_port = -1,
                     .status_port = -1,
                     .trust_file = "trust.pem",

@@ -8,21 +8,25 @@
 #include "https.h"
 #include "world/clock.h"
 #include "world/edge_fetch.h"
+#include "world/edge_handshake.h"
 #include "world/edge_listen.h"
+#include "world/edge_outside.h"
+#include "world/edge_resolve.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { FETCH_LIMIT_MS = 40000, MAX_BODY = 1 << 20 };
+enum { FETCH_LIMIT_MS = 40000, DNS_TRY_MS = 2000, MAX_BODY = 1 << 20 };
 
 /* Seats: the listeners first, then who answers behind them, then the way out. Actors need to know their partners' seats
  * before they are made; a listener that is not open leaves its seat to a word. */
 enum { SEAT_EDGE = 1, SEAT_CONTROLLER, SEAT_STATUS, SEAT_CA, SEAT_VA, SEAT_RESPONDER, SEAT_OUTSIDE, SEAT_CONTROL };
 
 /* All that is open. */
-struct place {
+struct service {
     const struct serving *how;
     struct arena arena;
     struct history history;
@@ -48,17 +52,17 @@ static bool is_everywhere(const char *address)
     return strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0;
 }
 
-static struct str base_url(struct place *place, const char *scheme, int port)
+static struct str base_url(struct service *service, const char *scheme, int port)
 {
-    const char *address = place->how->address;
+    const char *address = service->how->address;
     if (strcmp(address, "127.0.0.1") == 0 || is_everywhere(address)) address = "localhost";
-    return str_fmt(&place->arena, strchr(address, ':') ? "%s://[%s]:%d" : "%s://%s:%d", scheme, address, port);
+    return str_fmt(&service->arena, strchr(address, ':') ? "%s://[%s]:%d" : "%s://%s:%d", scheme, address, port);
 }
 
-static void note_start(struct place *place)
+static void note_start(struct service *service)
 {
-    struct history *history = &place->history;
-    const struct serving *how = place->how;
+    struct history *history = &service->history;
+    const struct serving *how = service->how;
     history_note(history, RUN_START, history->start_ms, 0);
     event_add_int(history, F_VERSION, HISTORY_VERSION);
     event_add_text(history, F_HARNESS, STR(ACMEDRILL_VERSION));
@@ -74,25 +78,25 @@ static void note_start(struct place *place)
 
 /* --- opening --- */
 
-static bool opened(const struct place *place, enum err e, const char *address, int port)
+static bool opened(const struct service *service, enum err e, const char *address, int port)
 {
     if (e == OK) return true;
-    fprintf(stderr, "%s: cannot listen on %s port %d: %s\n", place->how->command, address, port,
+    fprintf(stderr, "%s: cannot listen on %s port %d: %s\n", service->how->command, address, port,
             e == ERR_IO ? strerror(errno) : err_text(e));
     return false;
 }
 
-static bool open_plain(struct place *place, const char *address, int port, uint16_t seat, struct edge **ret)
+static bool open_plain(struct service *service, const char *address, int port, uint16_t seat, struct edge **ret)
 {
     struct edge_listen_options how = {.address = address, .port = port, .to = {seat}, .max_body = MAX_BODY};
-    return opened(place, edge_listen_new(&how, ret), address, port);
+    return opened(service, edge_listen_new(&how, ret), address, port);
 }
 
 /* With the certificate that was given, or with one of the CA's own. Whoever may be told to play faults later has the
  * certificates for them, too. */
-static bool open_https(struct place *place, const char *address, int port, uint16_t seat, struct edge **ret)
+static bool open_https(struct service *service, const char *address, int port, uint16_t seat, struct edge **ret)
 {
-    const struct serving *how = place->how;
+    const struct serving *how = service->how;
     const struct str names[] = {STR("localhost"), STR("127.0.0.1"), STR("::1"), str_c(address)};
     struct edge_listen_options options = {.address = address,
                                           .port = port,
@@ -106,44 +110,63 @@ static bool open_https(struct place *place, const char *address, int port, uint1
     bool bad_ones = how->control_port >= 0 || https_meets_faults(how->scenario);
     enum err e = how->certificate_pem.n
                      ? edge_listen_new(&options, ret)
-                     : https_listen(&place->arena, place->issuer, bad_ones, names, is_everywhere(address) ? 3 : 4,
-                                    place->history.start_ms, &own, &options, ret);
-    return opened(place, e, address, port);
+                     : https_listen(&service->arena, service->issuer, bad_ones, names, is_everywhere(address) ? 3 : 4,
+                                    service->history.start_ms, &own, &options, ret);
+    return opened(service, e, address, port);
 }
 
 /* For those who ask for the status of certificates: these name it from now on. */
-static bool open_status(struct place *place)
+static bool open_status(struct service *service)
 {
-    const struct serving *how = place->how;
-    struct arena *arena = &place->arena;
-    if (!open_plain(place, how->address, how->status_port, SEAT_CA, &place->status)) return false;
-    struct str url = place->status_url = base_url(place, "http", edge_listen_port(place->status));
-    issuer_set_urls(place->issuer, &(struct issuer_urls){.ocsp = str_fmt(arena, "%.*s/ocsp", STR_ARGS(url)),
-                                                         .crl = str_fmt(arena, "%.*s/crl", STR_ARGS(url)),
-                                                         .certificate = str_fmt(arena, "%.*s/issuer", STR_ARGS(url))});
+    const struct serving *how = service->how;
+    struct arena *arena = &service->arena;
+    if (!open_plain(service, how->address, how->status_port, SEAT_CA, &service->status)) return false;
+    struct str url = service->status_url = base_url(service, "http", edge_listen_port(service->status));
+    issuer_set_urls(service->issuer,
+                    &(struct issuer_urls){.ocsp = str_fmt(arena, "%.*s/ocsp", STR_ARGS(url)),
+                                          .crl = str_fmt(arena, "%.*s/crl", STR_ARGS(url)),
+                                          .certificate = str_fmt(arena, "%.*s/issuer", STR_ARGS(url))});
     return true;
 }
 
-static bool open_edges(struct place *place)
+/* The network that validators look at. */
+static struct edge *outside_edge(struct service *service)
 {
-    const struct serving *how = place->how;
-    bool acme = how->plain ? open_plain(place, how->address, how->port, SEAT_CA, &place->listen)
-                           : open_https(place, how->address, how->port, SEAT_CA, &place->listen);
+    const struct serving *how = service->how;
+    struct str http = str_fmt(&service->arena, "127.0.0.1:%d", how->http_port);
+    struct str tls = str_fmt(&service->arena, "127.0.0.1:%d", how->tls_port);
+    struct edge *dns = NULL;
+    enum err e = edge_resolve_new(
+        &(struct edge_resolve_options){.server = how->dns_server ? how->dns_server : SERVING_DNS_SERVER,
+                                       .try_ms = DNS_TRY_MS / how->speed,
+                                       .seed = how->seed},
+        &dns);
+    assert(e == OK); /* whoever filled dns_server has read it */
+    (void)e;
+    return edge_outside_new(
+        edge_fetch_new(
+            &(struct edge_fetch_options){.connect_to = http.at, .limit_ms = FETCH_LIMIT_MS, .max_body = MAX_BODY}),
+        dns, edge_handshake_new(&(struct edge_handshake_options){.connect_to = tls.at, .limit_ms = FETCH_LIMIT_MS}));
+}
+
+static bool open_edges(struct service *service)
+{
+    const struct serving *how = service->how;
+    bool acme = how->plain ? open_plain(service, how->address, how->port, SEAT_CA, &service->listen)
+                           : open_https(service, how->address, how->port, SEAT_CA, &service->listen);
     if (!acme) return false;
-    if (how->control_port >= 0 && !open_plain(place, "127.0.0.1", how->control_port, SEAT_CONTROL, &place->control))
+    if (how->control_port >= 0 && !open_plain(service, "127.0.0.1", how->control_port, SEAT_CONTROL, &service->control))
         return false;
-    if (how->status_port >= 0 && !open_status(place)) return false;
-    struct str target = str_fmt(&place->arena, "127.0.0.1:%d", how->http_port);
-    place->outside = edge_fetch_new(
-        &(struct edge_fetch_options){.connect_to = target.at, .limit_ms = FETCH_LIMIT_MS, .max_body = MAX_BODY});
+    if (how->status_port >= 0 && !open_status(service)) return false;
+    service->outside = outside_edge(service);
     return true;
 }
 
-static bool open_files(struct place *place)
+static bool open_files(struct service *service)
 {
-    const struct serving *how = place->how;
-    if (how->trust_file && !write_out(how->trust_file, issuer_root_pem(place->issuer))) return false;
-    if (how->history_file && !(place->history.sink = fopen(how->history_file, "w"))) {
+    const struct serving *how = service->how;
+    if (how->trust_file && !write_out(how->trust_file, issuer_root_pem(service->issuer))) return false;
+    if (how->history_file && !(service->history.sink = fopen(how->history_file, "w"))) {
         fprintf(stderr, "%s: cannot write %s: %s\n", how->command, how->history_file, strerror(errno));
         return false;
     }
@@ -156,71 +179,84 @@ static void edge_free(struct edge *edge)
 }
 
 /* --- the hall --- */
-static void seat_listener(struct place *place, struct edge **edge, const char *word)
+static void seat_listener(struct service *service, struct edge **edge, const char *word)
 {
-    if (*edge) edge_listen_seated(*edge, hall_seat_edge(place->hall, *edge, word));
-    else hall_seat_word(place->hall, word);
+    if (*edge) edge_listen_seated(*edge, hall_seat_edge(service->hall, *edge, word));
+    else hall_seat_word(service->hall, word);
     *edge = NULL; /* the hall's */
 }
 
-static struct str take_seats(struct place *place)
+static struct str take_seats(struct service *service)
 {
-    const struct serving *how = place->how;
+    const struct serving *how = service->how;
     const char *scheme = how->plain ? "http" : "https";
-    bool controlled = place->control != NULL;
-    struct actor *ca = ca_new(&(struct ca_options){.profile = how->profile,
-                                                   .scenario = how->scenario,
-                                                   .base_url = base_url(place, scheme, edge_listen_port(place->listen)),
-                                                   .any_host = how->any_host,
-                                                   .validator = {SEAT_VA},
-                                                   .issuer = place->issuer,
-                                                   .sealing = SEALING_REAL,
-                                                   .speed = how->speed});
-    struct actor *va = va_new(
-        &(struct va_options){.target = {SEAT_RESPONDER}, .profile = how->profile, .always_valid = how->always_valid});
-    struct actor *responder = responder_new(&(struct responder_options){
-        .scenario = how->scenario, .outside = {SEAT_OUTSIDE}, .address = STR("127.0.0.1"), .speed = how->speed});
-    if (!how->plain) https_faults_of(place->listen, ca);
-    seat_listener(place, &place->listen, "client");
-    seat_listener(place, &place->control, "controller");
-    seat_listener(place, &place->status, "relying party");
-    hall_seat(place->hall, ca);
-    hall_seat(place->hall, va);
-    hall_seat(place->hall, responder);
-    hall_seat_edge(place->hall, place->outside, "outside");
-    place->outside = NULL;
+    bool controlled = service->control != NULL;
+    struct actor *ca =
+        ca_new(&(struct ca_options){.profile = how->profile,
+                                    .scenario = how->scenario,
+                                    .base_url = base_url(service, scheme, edge_listen_port(service->listen)),
+                                    .any_host = how->any_host,
+                                    .validator = {SEAT_VA},
+                                    .issuer = service->issuer,
+                                    .sealing = SEALING_REAL,
+                                    .speed = how->speed});
+    /* A scenario's responder stands between the validator and the network: what it does not play is really there. So it
+     * may with the control API, whose scenarios are yet to come. */
+    bool direct = !how->scenario && !controlled;
+    struct actor *va = va_new(&(struct va_options){.target = {direct ? SEAT_OUTSIDE : SEAT_RESPONDER},
+                                                   .profile = how->profile,
+                                                   .always_valid = how->always_valid,
+                                                   .is_network = direct,
+                                                   .resolves = how->dns_server != NULL,
+                                                   .resolver = {SEAT_OUTSIDE},
+                                                   .http_port = how->http_port,
+                                                   .tls_port = how->tls_port});
+    struct actor *responder = responder_new(&(struct responder_options){.scenario = how->scenario,
+                                                                        .outside = {SEAT_OUTSIDE},
+                                                                        .outside_has_dns = true,
+                                                                        .address = STR("127.0.0.1"),
+                                                                        .speed = how->speed});
+    if (!how->plain) https_faults_of(service->listen, ca);
+    seat_listener(service, &service->listen, "client");
+    seat_listener(service, &service->control, "controller");
+    seat_listener(service, &service->status, "relying party");
+    hall_seat(service->hall, ca);
+    hall_seat(service->hall, va);
+    hall_seat(service->hall, responder);
+    hall_seat_edge(service->hall, service->outside, "outside");
+    service->outside = NULL;
     if (controlled)
-        hall_seat(place->hall, control_new(&(struct control_options){.ca = ca,
-                                                                     .va = va,
-                                                                     .responder = responder,
-                                                                     .history = &place->history,
-                                                                     .profile = how->profile,
-                                                                     .scenario = how->scenario}));
+        hall_seat(service->hall, control_new(&(struct control_options){.ca = ca,
+                                                                       .va = va,
+                                                                       .responder = responder,
+                                                                       .history = &service->history,
+                                                                       .profile = how->profile,
+                                                                       .scenario = how->scenario}));
     return ca_directory_url(ca);
 }
 
-static void serve(struct place *place)
+static void serve(struct service *service)
 {
-    struct serving_places places = {.status_url = place->status_url,
-                                    .port = edge_listen_port(place->listen),
-                                    .control_port = place->control ? edge_listen_port(place->control) : 0};
-    place->hall = hall_new(&(struct hall_options){.wait = clock_real_wait,
-                                                  .start_ms = place->history.start_ms,
-                                                  .seed = place->how->seed,
-                                                  .history = &place->history});
-    places.directory_url = take_seats(place);
-    note_start(place);
-    if (place->how->greet) place->how->greet(place->how, &places);
-    running = place->hall;
-    if (stop_asked) hall_stop(place->hall); /* it came before there was a hall to stop */
-    hall_run(place->hall);
+    struct serving_places places = {.status_url = service->status_url,
+                                    .port = edge_listen_port(service->listen),
+                                    .control_port = service->control ? edge_listen_port(service->control) : 0};
+    service->hall = hall_new(&(struct hall_options){.wait = clock_real_wait,
+                                                    .start_ms = service->history.start_ms,
+                                                    .seed = service->how->seed,
+                                                    .history = &service->history});
+    places.directory_url = take_seats(service);
+    note_start(service);
+    if (service->how->greet) service->how->greet(service->how, &places);
+    running = service->hall;
+    if (stop_asked) hall_stop(service->hall); /* it came before there was a hall to stop */
+    hall_run(service->hall);
     running = NULL;
-    hall_free(place->hall);
+    hall_free(service->hall);
 }
 
 int serving_run(const struct serving *serving)
 {
-    struct place place = {
+    struct service service = {
         .how = serving, .history = {.start_ms = clock_real_utc_ms(), .flush = true, .forget = true}
     };
     struct sigaction action = {.sa_handler = on_signal};
@@ -231,16 +267,16 @@ int serving_run(const struct serving *serving)
     rng_seed(&rng, serving->seed);
     rng_fork(&rng, "issuer", &own);
     struct issuer_shape shape = profile_issuer_shape(serving->profile);
-    place.issuer = issuer_new_shaped(SEALING_REAL, &own, place.history.start_ms, &shape);
-    bool good = open_edges(&place) && open_files(&place);
-    if (good) serve(&place);
-    edge_free(place.listen);
-    edge_free(place.control);
-    edge_free(place.status);
-    edge_free(place.outside);
-    if (place.history.sink) fclose(place.history.sink);
-    history_done(&place.history);
-    issuer_free(place.issuer);
-    arena_done(&place.arena);
+    service.issuer = issuer_new_shaped(SEALING_REAL, &own, service.history.start_ms, &shape);
+    bool good = open_edges(&service) && open_files(&service);
+    if (good) serve(&service);
+    edge_free(service.listen);
+    edge_free(service.control);
+    edge_free(service.status);
+    edge_free(service.outside);
+    if (service.history.sink) fclose(service.history.sink);
+    history_done(&service.history);
+    issuer_free(service.issuer);
+    arena_done(&service.arena);
     return good ? EXIT_AS_EXPECTED : EXIT_TARGET;
 }

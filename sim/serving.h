@@ -5,6 +5,8 @@
 #include "acme/x509.h"
 #include "plan/scenario.h"
 
+#define SERVING_DNS_SERVER "127.0.0.1:8053"
+
 /* What was opened; for the words that a command greets its user with. */
 struct serving_places {
     struct str directory_url, status_url;    /* status_url empty: nobody serves it */
@@ -21,7 +23,8 @@ struct serving {
     bool any_host;              /* URLs have the host that the request came for; else that of `address` */
     struct str certificate_pem; /* what the listeners show; empty: a certificate of the CA's own */
     const struct key *key;      /* its key, borrowed */
-    int http_port;              /* http-01 is looked for at 127.0.0.1 and this port */
+    int http_port, tls_port;    /* where http-01 and tls-alpn-01 are looked for, in place of 80 and 443 */
+    const char *dns_server;     /* IP:PORT; NULL: every name is at 127.0.0.1, and TXT is asked of SERVING_DNS_SERVER */
     bool always_valid;
     int status_port;                /* OCSP and CRL by plain HTTP at `address`; -1: none */
     int control_port;               /* 127.0.0.1; -1: no control API */

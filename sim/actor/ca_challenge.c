@@ -9,6 +9,7 @@
 
 enum {
     PAST_QUERY_MS = 1000, /* Retry-After "just past the next query" leaves it this long to end */
+    MAX_START = 128,      /* bytes of what was found in its place, where a text has room for no more */
     MAX_FAILURES = 100    /* shown in error: more push out the oldest, or a busy client makes replies of megabytes */
 };
 
@@ -181,29 +182,41 @@ static void query_now(struct ca *ca, struct turn *turn, struct ca_challenge *cha
     plan_query(ca, challenge, turn->now_ms);
 }
 
+static void send_probe(struct ca *ca, struct turn *turn, struct ca_challenge *challenge, int perspective)
+{
+    const struct ca_authz *authz = challenge->authz;
+    struct ca_validation *validation = challenge->validation;
+    struct str token = challenge_token_str(challenge);
+    struct str key_authorization = challenge_key_authorization(turn->arena, token, authz->account->thumbprint);
+    struct msg *msg = outbox_post(turn->out, MSG_PROBE, ca->options.validator, 0);
+    msg->as.probe = (struct probe){
+        .type = str_c(challenge_row(challenge->type)->name),
+        .name = str_copy(&msg->arena, authz->name),
+        .token = str_copy(&msg->arena, token),
+        .place = challenge_place(&msg->arena, challenge->type, authz->name, token),
+        .proof = challenge_proof(&msg->arena, challenge->type, key_authorization),
+        .attempt = validation->attempt,
+        .perspective = perspective,
+        .account = account_url(ca, &msg->arena, authz->account),
+        .wildcard = authz->wildcard,
+        .limit_ms = ca_wait_ms(ca, ca->profile->query_limit_ms),
+    };
+    ca_probe_add(&ca->store, msg->flow, challenge, validation->attempt, perspective);
+}
+
 static void query_begin(struct ca *ca, struct turn *turn, struct ca_challenge *challenge)
 {
     struct ca_validation *validation = challenge->validation;
-    const struct ca_authz *authz = challenge->authz;
-    struct str token = challenge_token_str(challenge);
-    struct str key_authorization = challenge_key_authorization(turn->arena, token, authz->account->thumbprint);
+    const struct profile *profile = ca->profile;
     validation->next_query_ms = ACTOR_IDLE;
     validation->retry_planned = false;
     validation->attempt++;
-    validation->in_flight = ca->profile->probes_per_query;
-    for (int i = 0; i < validation->in_flight; i++) {
-        struct msg *msg = outbox_post(turn->out, MSG_PROBE, ca->options.validator, 0);
-        msg->as.probe = (struct probe){
-            .type = str_c(challenge_row(challenge->type)->name),
-            .name = str_copy(&msg->arena, authz->name),
-            .token = str_copy(&msg->arena, token),
-            .place = challenge_place(&msg->arena, challenge->type, authz->name, token),
-            .proof = challenge_proof(&msg->arena, challenge->type, key_authorization),
-            .attempt = validation->attempt,
-            .limit_ms = ca_wait_ms(ca, ca->profile->query_limit_ms),
-        };
-        ca_probe_add(&ca->store, msg->flow, challenge, validation->attempt);
-    }
+    validation->remote_failures = 0;
+    validation->in_flight = profile->probes_per_query + profile->perspectives;
+    for (int i = 0; i < profile->probes_per_query; i++)
+        send_probe(ca, turn, challenge, 0);
+    for (int i = 1; i <= profile->perspectives; i++)
+        send_probe(ca, turn, challenge, i);
 }
 
 void challenge_query_due(struct ca *ca, struct turn *turn)
@@ -254,28 +267,63 @@ static struct str detail_text(struct arena *arena, struct str pattern, const str
     return buf_str(&buf);
 }
 
-static struct problem failure_problem(struct turn *turn, const struct ca_challenge *challenge,
-                                      const struct outcome *outcome, const struct verdict *verdict)
+static struct str replaced(struct arena *arena, struct str text, char from, const char *to)
 {
-    struct str name = challenge->authz->name;
-    struct str place = challenge_place(turn->arena, challenge->type, name, challenge_token_str(challenge));
-    struct str status = str_fmt(turn->arena, "%d", verdict->status);
+    struct buf buf = {.arena = arena};
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.at[i] == from) buf_add_c(&buf, to);
+        else buf_add_char(&buf, text.at[i]);
+    }
+    return buf_str(&buf);
+}
+
+static struct str location_port(struct arena *arena, struct str location)
+{
+    struct url url;
+    return url_parse(location, &url) == OK ? str_fmt(arena, "%d", url.port) : (struct str){0};
+}
+
+static struct problem failure_problem(const struct ca *ca, struct turn *turn, const struct ca_challenge *challenge,
+                                      const struct outcome *outcome, const struct verdict *verdict, bool remote)
+{
+    struct arena *arena = turn->arena;
+    struct str name = challenge->authz->name, scheme, rest, more = {0};
+    struct str place = challenge_place(arena, challenge->type, name, challenge_token_str(challenge));
+    struct str port = str_fmt(arena, "%d", verdict->port), status = str_fmt(arena, "%d", verdict->status);
+    struct str target_port = location_port(arena, verdict->got);
+    struct str alert = replaced(arena, verdict->got, '_', " "), names = replaced(arena, verdict->names, ',', ", ");
+    struct str certificates = str_fmt(arena, "%zu", verdict->n_certificates);
+    bool v6 = str_find(verdict->address, ":") >= 0;
+    struct str peer = str_fmt(arena, v6 ? "[%.*s]:%d" : "%.*s:%d", STR_ARGS(verdict->address), verdict->port);
+    struct str start = {verdict->got.at, verdict->got.n > MAX_START ? MAX_START : verdict->got.n};
+    (void)str_cut(verdict->got, ':', &scheme, &rest);
+    if (verdict->n_more) more = str_fmt(arena, " (and %zu more)", verdict->n_more);
     const struct word words[] = {
-        {"url",      verdict->url     },
-        {"name",     name             },
-        {"address",  verdict->address },
-        {"status",   status           },
-        {"got",      verdict->got     },
-        {"place",    place            },
-        {"expected", verdict->expected},
+        {"url",          verdict->url     },
+        {"name",         name             },
+        {"address",      verdict->address },
+        {"peer",         peer             },
+        {"start",        start            },
+        {"port",         port             },
+        {"status",       status           },
+        {"got",          verdict->got     },
+        {"place",        place            },
+        {"expected",     verdict->expected},
+        {"first",        verdict->first   },
+        {"and_more",     more             },
+        {"alert",        alert            },
+        {"scheme",       scheme           },
+        {"target_port",  target_port      },
+        {"names",        names            },
+        {"certificates", certificates     },
     };
-    return (struct problem){
-        .type = outcome->type,
-        .status = outcome->status,
-        .detail = detail_text(turn->arena, outcome->detail, words, COUNTOF(words)),
-        .identifier = name,
-        .address = address_canonical(name),
-    };
+    struct str detail = detail_text(arena, outcome->detail, words, COUNTOF(words));
+    if (remote) detail = str_fmt(arena, "%.*s%.*s", STR_ARGS(ca->profile->remote_prefix), STR_ARGS(detail));
+    return (struct problem){.type = outcome->type,
+                            .status = outcome->status,
+                            .detail = detail,
+                            .identifier = name,
+                            .address = address_canonical(name)};
 }
 
 static void failure_keep(const struct ca *ca, struct ca_challenge *challenge, const struct problem *problem)
@@ -321,10 +369,10 @@ static enum lifecycle_event failure_event(const struct ca *ca, const struct ca_c
 }
 
 static void challenge_failed(struct ca *ca, struct turn *turn, struct ca_challenge *challenge,
-                             const struct verdict *verdict)
+                             const struct verdict *verdict, bool remote)
 {
-    const struct outcome *outcome = profile_outcome(ca->profile, verdict->failure);
-    struct problem problem = failure_problem(turn, challenge, outcome, verdict);
+    const struct outcome *outcome = profile_outcome(ca->profile, challenge->type, verdict->failure);
+    struct problem problem = failure_problem(ca, turn, challenge, outcome, verdict, remote);
     struct ca_validation *validation = challenge->validation;
     bool retries;
     failure_keep(ca, challenge, &problem);
@@ -344,17 +392,24 @@ static void challenge_failed(struct ca *ca, struct turn *turn, struct ca_challen
     release(ca, turn, challenge);
 }
 
+/* The first failure of the first place decides; of the others, more than the quorum lets fail do, and the last of them
+ * is told. */
+static bool is_fatal(const struct ca *ca, struct ca_validation *validation, int perspective)
+{
+    return perspective == 0 || ++validation->remote_failures > ca->profile->quorum;
+}
+
 void challenge_verdict(struct ca *ca, struct turn *turn, const struct msg *in)
 {
-    struct ca_challenge *challenge;
-    int attempt;
-    if (!ca_probe_take(&ca->store, in->flow, &challenge, &attempt)) return;
+    struct ca_probe probe;
+    if (!ca_probe_take(&ca->store, in->flow, &probe)) return;
+    struct ca_challenge *challenge = probe.challenge;
     struct ca_validation *validation = challenge->validation;
     /* Late: the query was decided by another of its probes, or nobody cares any more. */
-    if (!validation || !validation->in_flight || attempt != validation->attempt) return;
-    if (!in->as.verdict.ok) {
+    if (!validation || !validation->in_flight || probe.attempt != validation->attempt) return;
+    if (!in->as.verdict.ok && is_fatal(ca, validation, probe.perspective)) {
         validation->in_flight = 0;
-        challenge_failed(ca, turn, challenge, &in->as.verdict);
+        challenge_failed(ca, turn, challenge, &in->as.verdict, probe.perspective > 0);
     } else if (--validation->in_flight == 0) {
         challenge_valid(ca, turn, challenge);
     }

@@ -318,7 +318,8 @@ static void test_failures_that_stay(void **state)
 {
     (void)state;
     struct desk *desk = desk_new("rfc8555");
-    ((struct outcome *)(uintptr_t)profile_outcome(&desk->profile, STR("refused")))->then = THEN_STAYS;
+    ((struct outcome *)(uintptr_t)profile_outcome(&desk->profile, CHALLENGE_HTTP_01, STR("refused")))->then =
+        THEN_STAYS;
     desk_with_order(desk);
     fail_once(desk, "refused");
     let_pass(desk, 3600 * 1000);
@@ -476,14 +477,16 @@ static void test_details_are_filled_in(void **state)
     };
     for (size_t i = 0; i < COUNTOF(rows); i++) {
         struct desk *desk = desk_new("rfc8555");
-        ((struct outcome *)(uintptr_t)profile_outcome(&desk->profile, STR("refused")))->detail = str_c(rows[i].pattern);
+        ((struct outcome *)(uintptr_t)profile_outcome(&desk->profile, CHALLENGE_HTTP_01, STR("refused")))->detail =
+            str_c(rows[i].pattern);
         desk_with_order(desk);
         fail_once(desk, "refused");
         assert_str(look_at(desk, "http-01").error.detail, rows[i].text);
         desk_free(desk);
     }
     struct desk *desk = desk_new("rfc8555");
-    ((struct outcome *)(uintptr_t)profile_outcome(&desk->profile, STR("no-txt")))->detail = STR("nothing at {place}");
+    ((struct outcome *)(uintptr_t)profile_outcome(&desk->profile, CHALLENGE_DNS_01, STR("no-txt")))->detail =
+        STR("nothing at {place}");
     desk_with_order(desk);
     respond_to(desk, "dns-01");
     verdict(desk, "no-txt");

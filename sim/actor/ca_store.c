@@ -358,23 +358,23 @@ static uint64_t flow_hash(uint64_t flow)
     return flow * UINT64_C(0x9e3779b97f4a7c15) >> 16;
 }
 
-void ca_probe_add(struct ca_store *store, uint64_t flow, struct ca_challenge *challenge, int attempt)
+void ca_probe_add(struct ca_store *store, uint64_t flow, struct ca_challenge *challenge, int attempt, int perspective)
 {
     struct ca_probe *probe = memory(sizeof *probe);
     probe->flow = flow;
     probe->challenge = challenge;
     probe->attempt = attempt;
+    probe->perspective = perspective;
     ca_table_add(&store->probes, &probe->by_flow, flow_hash(flow));
 }
 
-bool ca_probe_take(struct ca_store *store, uint64_t flow, struct ca_challenge **ret_challenge, int *ret_attempt)
+bool ca_probe_take(struct ca_store *store, uint64_t flow, struct ca_probe *ret)
 {
     struct ca_node *node = NULL;
     while ((node = ca_table_find(&store->probes, flow_hash(flow), node))) {
         struct ca_probe *probe = (struct ca_probe *)node; /* by_flow is its first member */
         if (probe->flow != flow) continue;
-        *ret_challenge = probe->challenge;
-        *ret_attempt = probe->attempt;
+        *ret = *probe;
         ca_table_remove(&store->probes, node);
         free(probe);
         return true;

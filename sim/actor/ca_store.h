@@ -136,6 +136,7 @@ struct ca_held {
 struct ca_validation {
     int64_t next_query_ms; /* ACTOR_IDLE: none planned */
     int in_flight;         /* probes of the present query whose verdict is awaited */
+    int remote_failures;   /* of the present query, from other perspectives than the first */
     int attempt;           /* queries begun */
     int retries;           /* of the schedule, used or planned */
     bool retry_planned;    /* next_query_ms is one of them */
@@ -148,7 +149,8 @@ struct ca_probe {
     struct ca_node by_flow;
     uint64_t flow;
     struct ca_challenge *challenge;
-    int attempt;
+    int attempt;     /* the query it belongs to */
+    int perspective; /* from where: 0 is the first */
 };
 
 /* Objects in the order of their numbers. */
@@ -196,8 +198,8 @@ void ca_authz_unlist(struct ca_store *store, struct ca_authz *authz);
 struct ca_authz *ca_authz_listed(const struct ca_store *store, const struct ca_account *account, struct str name,
                                  bool wildcard, struct ca_authz *after);
 
-void ca_probe_add(struct ca_store *store, uint64_t flow, struct ca_challenge *challenge, int attempt);
-/* Takes the probe out; false: no such flow. *ret_attempt is the query it belonged to. */
-bool ca_probe_take(struct ca_store *store, uint64_t flow, struct ca_challenge **ret_challenge, int *ret_attempt);
+void ca_probe_add(struct ca_store *store, uint64_t flow, struct ca_challenge *challenge, int attempt, int perspective);
+/* Takes the probe out; false: no such flow. */
+bool ca_probe_take(struct ca_store *store, uint64_t flow, struct ca_probe *ret);
 
 #endif

@@ -295,6 +295,8 @@ static void hand_on_request(struct responder *responder, struct turn *turn, cons
         msg_header(msg, arena_copy(turn->arena, header->name.at, header->name.n), header->value);
     }
     msg_header(msg, "Host", host);
+    msg->as.request.connect = str_copy(&msg->arena, request->connect);
+    msg->as.request.limit_ms = request->limit_ms;
     pend(responder, in, msg, answer, values);
 }
 
@@ -360,6 +362,19 @@ static void on_outside_tls(struct responder *responder, struct turn *turn, const
     answer->alert = str_copy(&msg->arena, answer->alert);
     answer->san = str_copy(&msg->arena, answer->san);
     answer->digest = str_copy(&msg->arena, answer->digest);
+    pending_done(pending);
+}
+
+static void on_outside_dns(struct responder *responder, struct turn *turn, const struct msg *in)
+{
+    struct pending *pending = find_pending(responder, in, MSG_DNS_QUERY);
+    if (!pending) return;
+    struct msg *msg = outbox_post(turn->out, MSG_DNS_ANSWER, pending->asker, pending->asked);
+    struct dns_answer *answer = &msg->as.dns_answer;
+    *answer = in->as.dns_answer;
+    answer->name = str_copy(&msg->arena, answer->name);
+    for (size_t i = 0; i < answer->n_records; i++)
+        answer->records[i] = str_copy(&msg->arena, answer->records[i]);
     pending_done(pending);
 }
 
@@ -450,22 +465,38 @@ static void on_request(struct responder *responder, struct turn *turn, const str
     }
 }
 
+static void hand_on_query(struct responder *responder, struct turn *turn, const struct msg *in,
+                          const struct values *values)
+{
+    struct msg *msg = outbox_post(turn->out, MSG_DNS_QUERY, responder->options.outside, 0);
+    msg->as.dns_query.name = str_copy(&msg->arena, in->as.dns_query.name);
+    msg->as.dns_query.type = in->as.dns_query.type;
+    pend(responder, in, msg, NULL, values);
+}
+
 static void on_dns_query(struct responder *responder, struct turn *turn, const struct msg *in)
 {
     struct str name = lower(turn->arena, in->as.dns_query.name);
+    bool challenge = in->as.dns_query.type == DNS_TXT && str_starts(name, "_acme-challenge.");
+    struct values values = {.place = name};
+    const struct answer *answer = &always_ok;
+    if (challenge) {
+        values.proof = proof_at(responder, CHALLENGE_DNS_01, name);
+        values.name = (struct str){name.at + strlen("_acme-challenge."), name.n - strlen("_acme-challenge.")};
+        struct track *track = find_track(responder, CHALLENGE_DNS_01, values.name);
+        if (track) answer = next_answer(responder, track, turn, in, (struct str){0}, (struct str){0});
+    }
+    if (responder->options.outside_has_dns && answer->kind == ANSWER_OK) {
+        hand_on_query(responder, turn, in, &values);
+        return;
+    }
     struct msg *msg = outbox_post(turn->out, MSG_DNS_ANSWER, in->from, in->flow);
     struct dns_answer *reply = &msg->as.dns_answer;
     reply->name = str_copy(&msg->arena, in->as.dns_query.name);
     reply->type = in->as.dns_query.type;
     if (reply->type == DNS_A && responder->options.address.n)
         reply->records[reply->n_records++] = str_copy(&msg->arena, responder->options.address);
-    if (reply->type != DNS_TXT || !str_starts(name, "_acme-challenge.")) return;
-
-    struct values values = {.place = name, .proof = proof_at(responder, CHALLENGE_DNS_01, name)};
-    values.name = (struct str){name.at + strlen("_acme-challenge."), name.n - strlen("_acme-challenge.")};
-    struct track *track = find_track(responder, CHALLENGE_DNS_01, values.name);
-    const struct answer *answer =
-        track ? next_answer(responder, track, turn, in, (struct str){0}, (struct str){0}) : &always_ok;
+    if (!challenge) return;
     reply->delivery = at_speed(responder, answer->delivery);
     msg->fault = answer->fault;
     if (answer->kind != ANSWER_OK) {
@@ -493,6 +524,7 @@ static void on_tls_hello(struct responder *responder, struct turn *turn, const s
         struct msg *msg = outbox_post(turn->out, MSG_TLS_HELLO, responder->options.outside, 0);
         msg->as.tls_hello.name = str_copy(&msg->arena, in->as.tls_hello.name);
         msg->as.tls_hello.alpn = str_copy(&msg->arena, in->as.tls_hello.alpn);
+        msg->as.tls_hello.connect = str_copy(&msg->arena, in->as.tls_hello.connect);
         pend(responder, in, msg, NULL, &values);
         return;
     }
@@ -544,6 +576,7 @@ static void responder_step(struct actor *actor, struct turn *turn, const struct 
     case MSG_PROVISION: on_provision(responder, &in->as.provision); break;
     case MSG_RESPONSE: on_outside_response(responder, turn, in); break;
     case MSG_TLS_ANSWER: on_outside_tls(responder, turn, in); break;
+    case MSG_DNS_ANSWER: on_outside_dns(responder, turn, in); break;
     default: break;
     }
 }

@@ -18,6 +18,7 @@
 struct responder_options {
     const struct scenario *scenario; /* borrowed; NULL: everything is ok */
     struct addr outside;             /* seat 0: the book only */
+    bool outside_has_dns;            /* TXT records of `ok` are asked for there too */
     struct addr validator;           /* the seat of our own validator; 0: none here */
     struct str address;              /* what A queries are answered with: "127.0.0.1" */
     int64_t speed;

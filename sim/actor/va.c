@@ -1,45 +1,10 @@
-#include "actor/va.h"
-#include "acme/challenge.h"
+#include "actor/va_inside.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { VA_MAX_HOPS = 32, VA_MAX_GOT = 256, VA_MAX_QUERIES = 10000 };
-
-/* What one MSG_PROBE started: one exchange at a time, the next one where a redirect or an alias leads. */
-struct query {
-    struct query *next;
-    struct arena arena; /* owns all texts below */
-    struct addr asker;
-    uint64_t asked; /* the probe's flow */
-    enum challenge_type type;
-    struct str name, place, proof;
-    int attempt;
-    int64_t deadline_ms;
-
-    uint64_t flow; /* of the exchange under way */
-    int64_t sent_ms;
-    struct str at[VA_MAX_HOPS + 1]; /* URLs or names asked so far, the present one last */
-    size_t n_at;
-    /* A body that drips: judged when the last byte is there. */
-    int64_t body_due_ms; /* 0 = none */
-    struct str late_body;
-    bool too_slow; /* headers are there, the body will not be in time */
-};
-
-struct va {
-    struct actor actor;
-    struct va_options options;
-    struct query *queries; /* oldest first */
-    size_t n_queries;
-};
-
-/* How a query ended. failure NULL: it found the proof. */
-struct finding {
-    const char *failure;
-    struct str expected, got;
-    int status;
-};
+/* A body that is late is told from an answer that is: the edge gives up this long before us, and says what it has. */
+enum { BEFORE_DEADLINE_MS = 10 };
 
 const char *const *va_failures(size_t *ret_n)
 {
@@ -63,6 +28,14 @@ static struct str hex(struct arena *arena, struct str bytes)
     return buf_str(&buf);
 }
 
+/* A test network has the ports of the Internet elsewhere. */
+static int real_port(const struct va *va, int port)
+{
+    if (port == 80 && va->options.http_port) return va->options.http_port;
+    if (port == 443 && va->options.tls_port) return va->options.tls_port;
+    return port;
+}
+
 static void forget(struct va *va, struct query *query)
 {
     struct query **link = &va->queries;
@@ -74,45 +47,81 @@ static void forget(struct va *va, struct query *query)
     arena_done(&arena);
 }
 
-/* Sends the verdict and forgets the query, so that whatever arrives later finds nobody. */
-static void conclude(struct va *va, struct turn *turn, struct query *query, const struct finding *finding)
+/* The address and port that the present exchange goes to, as the profile's texts name them. */
+static void note_peer(const struct va *va, const struct query *query, struct arena *arena, struct verdict *verdict)
 {
+    struct url url;
+    struct str address = query->name;
+    int port = query->type == CHALLENGE_TLS_ALPN_01 ? 443 : 80;
+    if (query->type == CHALLENGE_HTTP_01 && url_parse(query->at[query->n_at - 1], &url) == OK) {
+        address = url.host;
+        port = url.port;
+    }
+    if (query->n_addresses) {
+        address = query->addresses[query->address];
+        port = real_port(va, port);
+    }
+    verdict->address = str_copy(arena, clip(address));
+    verdict->port = port;
+}
+
+void va_conclude(struct va *va, struct turn *turn, struct query *query, const struct finding *finding)
+{
+    const struct profile *profile = va->options.profile;
+    if (!finding->failure && query->phase == PHASE_PROOF && va->options.resolves && profile && profile->checks_caa) {
+        query->status = finding->status;
+        va_ask_caa(va, turn, query);
+        return;
+    }
     struct msg *msg = outbox_post(turn->out, MSG_VERDICT, query->asker, query->asked);
     struct verdict *verdict = &msg->as.verdict;
-    struct url url;
-    struct str place = query->at[query->n_at - 1], address = query->name;
-    if (query->type == CHALLENGE_HTTP_01 && url_parse(place, &url) == OK) address = url.host;
+    note_peer(va, query, &msg->arena, verdict);
     verdict->ok = !finding->failure;
     verdict->failure = str_c(finding->failure);
-    verdict->url = str_copy(&msg->arena, clip(place));
-    verdict->address = str_copy(&msg->arena, clip(address));
+    verdict->url = str_copy(&msg->arena, clip(query->at[query->n_at - 1]));
     verdict->expected = str_copy(&msg->arena, clip(finding->expected));
     verdict->got = str_copy(&msg->arena, clip(finding->got));
     verdict->status = finding->status;
+    verdict->first = str_copy(&msg->arena, clip(finding->first));
+    verdict->n_more = finding->n_more;
+    verdict->names = str_copy(&msg->arena, clip(finding->names));
+    verdict->n_certificates = finding->n_certificates;
     forget(va, query);
 }
 
-static void ask(struct va *va, struct turn *turn, struct query *query)
+static void ask_http(struct va *va, struct turn *turn, struct query *query, struct msg *msg)
+{
+    struct str at = query->at[query->n_at - 1];
+    struct http_request *request = &msg->as.request;
+    struct url url;
+    request->method = STR("GET");
+    request->url = str_copy(&msg->arena, at);
+    if (url_parse(at, &url) == OK) {
+        struct str host = url_host(turn->arena, url.host);
+        if (url.port_given) host = str_fmt(turn->arena, "%.*s:%d", STR_ARGS(host), url.port);
+        msg_header(msg, "Host", host);
+        request->connect = va_connect(&msg->arena, query, real_port(va, url.port));
+    }
+    if (va->options.is_network) request->limit_ms = query->deadline_ms - turn->now_ms - BEFORE_DEADLINE_MS;
+    if (va->options.is_network && request->limit_ms < 1) request->limit_ms = 1;
+    struct str agent = STR("acmedrill/" ACMEDRILL_VERSION);
+    if (query->perspective) agent = str_fmt(turn->arena, "%.*s (perspective %d)", STR_ARGS(agent), query->perspective);
+    msg_header(msg, "User-Agent", agent);
+    msg_header(msg, "Accept", STR("*/*"));
+    /* Tells our responder one query from the next where they follow each other at once. */
+    if (query->attempt > 0 && !va->options.is_network)
+        msg_header(msg, "X-Acmedrill-Attempt", str_fmt(turn->arena, "%d", query->attempt));
+}
+
+void va_ask(struct va *va, struct turn *turn, struct query *query)
 {
     struct str at = query->at[query->n_at - 1];
     struct msg *msg = NULL;
     switch (query->type) {
-    case CHALLENGE_HTTP_01: {
-        struct url url;
+    case CHALLENGE_HTTP_01:
         msg = outbox_post(turn->out, MSG_REQUEST, va->options.target, 0);
-        msg->as.request.method = STR("GET");
-        msg->as.request.url = str_copy(&msg->arena, at);
-        if (url_parse(at, &url) == OK) {
-            struct str host = url_host(turn->arena, url.host);
-            if (url.port_given) host = str_fmt(turn->arena, "%.*s:%d", STR_ARGS(host), url.port);
-            msg_header(msg, "Host", host);
-        }
-        msg_header(msg, "User-Agent", STR("acmedrill/" ACMEDRILL_VERSION));
-        msg_header(msg, "Accept", STR("*/*"));
-        /* Tells our responder one query from the next where they follow each other at once; means nothing to others. */
-        if (query->attempt > 0) msg_header(msg, "X-Acmedrill-Attempt", str_fmt(turn->arena, "%d", query->attempt));
+        ask_http(va, turn, query, msg);
         break;
-    }
     case CHALLENGE_DNS_01:
         msg = outbox_post(turn->out, MSG_DNS_QUERY, va->options.target, 0);
         msg->as.dns_query.name = str_copy(&msg->arena, at);
@@ -123,6 +132,7 @@ static void ask(struct va *va, struct turn *turn, struct query *query)
         msg = outbox_post(turn->out, MSG_TLS_HELLO, va->options.target, 0);
         msg->as.tls_hello.name = str_copy(&msg->arena, at);
         msg->as.tls_hello.alpn = STR("acme-tls/1");
+        msg->as.tls_hello.connect = va_connect(&msg->arena, query, real_port(va, 443));
         break;
     }
     query->flow = msg->flow;
@@ -152,7 +162,10 @@ static void on_probe(struct va *va, struct turn *turn, const struct msg *in)
     query->name = str_copy(&arena, probe->name);
     query->place = str_copy(&arena, probe->place);
     query->proof = str_copy(&arena, probe->proof);
+    query->account = str_copy(&arena, probe->account);
+    query->wildcard = probe->wildcard;
     query->attempt = probe->attempt;
+    query->perspective = probe->perspective;
     query->deadline_ms = turn->now_ms + probe->limit_ms;
     struct str at = type == CHALLENGE_HTTP_01 ? str_fmt(&arena, "http://%.*s%.*s",
                                                         STR_ARGS(url_host(&arena, query->name)), STR_ARGS(query->place))
@@ -164,7 +177,7 @@ static void on_probe(struct va *va, struct turn *turn, const struct msg *in)
         link = &(*link)->next;
     *link = query;
     va->n_queries++;
-    ask(va, turn, query);
+    va_find_address(va, turn, query);
 }
 
 /* --- http-01 (RFC 8555 section 8.3) --- */
@@ -226,13 +239,15 @@ static struct str resolve(struct arena *arena, struct str base, struct str locat
 }
 
 /* Checks where a redirect leads; *ret_next is in the query's arena. NULL: go there. */
-static const char *redirect_failure(const struct va *va, struct query *query, struct str location, struct str *ret_next)
+static const char *redirect_failure(const struct va *va, struct query *query, int status, struct str location,
+                                    struct str *ret_next)
 {
     const struct profile *profile = va->options.profile;
     struct url url;
     struct str here = query->at[query->n_at - 1], next;
     int limit = profile ? profile->max_redirects : 10;
     if (limit > VA_MAX_HOPS) limit = VA_MAX_HOPS;
+    if (status == 303 && profile && !profile->follows_303) return "bad-redirect";
     if (location.n > 2000) return "bad-redirect";
     next = resolve(&query->arena, here, str_trim(location));
     if (next.n == 0) return "bad-redirect";
@@ -256,7 +271,7 @@ static void judge_body(struct va *va, struct turn *turn, struct query *query, st
         body.n--;
     if (finding.got.n == 0) finding.failure = "empty-body";
     else if (!str_eq(body, query->proof)) finding.failure = "wrong-body";
-    conclude(va, turn, query, &finding);
+    va_conclude(va, turn, query, &finding);
 }
 
 static void on_response(struct va *va, struct turn *turn, struct query *query, const struct msg *in)
@@ -267,6 +282,10 @@ static void on_response(struct va *va, struct turn *turn, struct query *query, c
 
     if (response->delivery.how == DELIVER_HANG) return; /* the time limit will end it */
     finding.failure = delivery_failure(&response->delivery);
+    if (response->delivery.how == DELIVER_REFUSED && va_next_address(va, query)) {
+        va_ask(va, turn, query);
+        return;
+    }
     if (finding.failure) {
         size_t seen = response->delivery.at_byte;
         if (response->delivery.how == DELIVER_TRUNCATED)
@@ -278,10 +297,10 @@ static void on_response(struct va *va, struct turn *turn, struct query *query, c
                response->status == 307 || response->status == 308) {
         struct str next;
         finding.got = headers_get(response->headers, "Location");
-        finding.failure = redirect_failure(va, query, finding.got, &next);
+        finding.failure = redirect_failure(va, query, response->status, finding.got, &next);
         if (!finding.failure) {
             query->at[query->n_at++] = next;
-            ask(va, turn, query);
+            va_find_address(va, turn, query);
             return;
         }
     } else if (response->status != 200) {
@@ -292,7 +311,7 @@ static void on_response(struct va *va, struct turn *turn, struct query *query, c
         finding.got = response->body;
     }
     if (finding.failure) {
-        conclude(va, turn, query, &finding);
+        va_conclude(va, turn, query, &finding);
     } else if (response->delivery.how == DELIVER_SLOW && response->delivery.over_ms > turn->now_ms - query->sent_ms) {
         /* Less time has passed than the body takes: these are its headers. Otherwise the carrier has waited already. */
         int64_t left_ms = query->deadline_ms - turn->now_ms;
@@ -306,6 +325,12 @@ static void on_response(struct va *va, struct turn *turn, struct query *query, c
 
 /* --- dns-01 (section 8.4) --- */
 
+static struct str shortened(struct arena *arena, struct str record)
+{
+    if (record.n <= VA_MAX_FIRST) return record;
+    return str_fmt(arena, "%.*s...", VA_MAX_FIRST, record.at);
+}
+
 static void on_dns_answer(struct va *va, struct turn *turn, struct query *query, const struct msg *in)
 {
     const struct dns_answer *answer = &in->as.dns_answer;
@@ -313,21 +338,17 @@ static void on_dns_answer(struct va *va, struct turn *turn, struct query *query,
     struct buf found = {.arena = turn->arena};
 
     if (answer->delivery.how == DELIVER_HANG) return;
-    if (answer->delivery.how != DELIVER_WHOLE && answer->delivery.how != DELIVER_SLOW) {
-        finding.failure = answer->delivery.how == DELIVER_GARBAGE ? "servfail" : "dns-timeout";
-    } else if (answer->rcode != DNS_NOERROR) {
-        finding.failure = answer->rcode == DNS_NXDOMAIN  ? "nxdomain"
-                          : answer->rcode == DNS_REFUSED ? "dns-refused"
-                                                         : "servfail";
-        finding.got = str_c(dns_rcode_text(answer->rcode));
+    finding.failure = va_dns_failure(answer);
+    if (finding.failure) {
+        if (answer->rcode != DNS_NOERROR) finding.got = str_c(dns_rcode_text(answer->rcode));
     } else if (answer->type == DNS_CNAME && answer->n_records) {
         struct str next = answer->records[0];
-        bool again = next.n == 0 || query->n_at > 8;
+        bool again = next.n == 0 || query->n_at > VA_MAX_ALIASES;
         for (size_t i = 0; i < query->n_at; i++)
             again = again || str_eq(query->at[i], next);
         if (!again) {
             query->at[query->n_at++] = str_copy(&query->arena, next);
-            ask(va, turn, query);
+            va_ask(va, turn, query);
             return;
         }
         finding.failure = "servfail";
@@ -341,22 +362,64 @@ static void on_dns_answer(struct va *va, struct turn *turn, struct query *query,
         }
         if (!match) finding.failure = answer->n_records ? "wrong-txt" : "no-txt";
         finding.got = buf_str(&found);
+        if (answer->n_records) {
+            finding.first = shortened(turn->arena, answer->records[0]);
+            finding.n_more = answer->n_records - 1;
+        }
     }
-    conclude(va, turn, query, &finding);
+    va_conclude(va, turn, query, &finding);
 }
 
 /* --- tls-alpn-01 (RFC 8737 section 3) --- */
+
+/* What is wrong with a certificate; NULL: nothing. */
+static const char *certificate_failure(struct arena *arena, const struct tls_answer *answer, const struct query *query,
+                                       struct str *ret_got)
+{
+    /* Section 3: self-signed, one dNSName that is the name asked for, the extension critical and of the right digest.
+     */
+    if (!answer->self_signed) {
+        *ret_got = STR("a certificate that is not self-signed");
+        return "not-self-signed";
+    }
+    if (!str_is_nocase(answer->san, str_copy(arena, query->name).at)) {
+        *ret_got = str_fmt(arena, "a certificate for %.*s", STR_ARGS(answer->san));
+        return "wrong-names";
+    }
+    if (!answer->has_extension) {
+        *ret_got = answer->obsolete ? STR("a certificate with the acmeIdentifier extension of a draft")
+                                    : STR("a certificate without acmeIdentifier extension");
+        return "no-extension";
+    }
+    if (!answer->critical) {
+        *ret_got = STR("an acmeIdentifier extension that is not critical");
+        return "not-critical";
+    }
+    *ret_got = hex(arena, answer->digest);
+    if (answer->digest.n != query->proof.n) {
+        *ret_got = STR("an acmeIdentifier extension that holds no digest");
+        return "bad-extension";
+    }
+    return str_eq(answer->digest, query->proof) ? NULL : "wrong-cert";
+}
 
 static void on_tls_answer(struct va *va, struct turn *turn, struct query *query, const struct msg *in)
 {
     const struct tls_answer *answer = &in->as.tls_answer;
     struct arena *arena = turn->arena;
-    struct finding finding = {.expected = hex(arena, query->proof)};
+    struct finding finding = {.expected = hex(arena, query->proof),
+                              .names = answer->san,
+                              .n_certificates = answer->n_certificates ? answer->n_certificates : 1};
 
     if (answer->delivery.how == DELIVER_HANG) return;
+    if (answer->delivery.how == DELIVER_REFUSED && va_next_address(va, query)) {
+        va_ask(va, turn, query);
+        return;
+    }
     finding.failure = delivery_failure(&answer->delivery);
     if (finding.failure) {
         if (str_is(str_c(finding.failure), "truncated")) finding.failure = "closed";
+        if (answer->plain_http) finding.failure = "plain-http";
     } else if (answer->alert.n) {
         finding.failure = "tls-alert";
         finding.got = answer->alert;
@@ -366,21 +429,9 @@ static void on_tls_answer(struct va *va, struct turn *turn, struct query *query,
         finding.failure = "wrong-alpn";
         finding.got = answer->alpn;
     } else {
-        /* Section 3: self-signed, one dNSName that is the name asked for, the extension critical and of the right
-         * digest. */
-        finding.got = hex(arena, answer->digest);
-        if (!answer->self_signed) finding.got = STR("a certificate that is not self-signed");
-        else if (!str_is_nocase(answer->san, str_copy(arena, query->name).at))
-            finding.got = str_fmt(arena, "a certificate for %.*s", STR_ARGS(answer->san));
-        else if (!answer->has_extension) finding.got = STR("a certificate without acmeIdentifier extension");
-        else if (!answer->critical) finding.got = STR("an acmeIdentifier extension that is not critical");
-        else if (str_eq(answer->digest, query->proof)) {
-            conclude(va, turn, query, &finding);
-            return;
-        }
-        finding.failure = "wrong-cert";
+        finding.failure = certificate_failure(arena, answer, query, &finding.got);
     }
-    conclude(va, turn, query, &finding);
+    va_conclude(va, turn, query, &finding);
 }
 
 /* --- the actor --- */
@@ -405,13 +456,17 @@ static void on_time(struct va *va, struct turn *turn, struct query *query)
         judge_body(va, turn, query, query->late_body);
         return;
     }
-    if (query->type == CHALLENGE_DNS_01) finding.failure = "dns-timeout";
+    if (query->phase != PHASE_PROOF || query->type == CHALLENGE_DNS_01) finding.failure = "dns-timeout";
+    if (query->phase == PHASE_CAA) {
+        finding.failure = "caa-dns";
+        finding.got = STR("query timed out");
+    }
     if (query->type == CHALLENGE_TLS_ALPN_01) finding.expected = hex(turn->arena, query->proof);
     if (query->too_slow) {
         finding.failure = "slow";
         finding.status = 200;
     }
-    conclude(va, turn, query, &finding);
+    va_conclude(va, turn, query, &finding);
 }
 
 static void va_step(struct actor *actor, struct turn *turn, const struct msg *in)
@@ -431,7 +486,13 @@ static void va_step(struct actor *actor, struct turn *turn, const struct msg *in
     struct query *query = find_query(va, in->flow);
     if (!query) return;
     if (turn->now_ms >= query->deadline_ms) {
+        if (va->options.is_network && in->kind == MSG_RESPONSE) /* the edge was in time, and we are late ourselves */
+            query->too_slow = query->too_slow || in->as.response.delivery.how == DELIVER_SLOW;
         on_time(va, turn, query);
+        return;
+    }
+    if (query->phase != PHASE_PROOF) {
+        if (in->kind == MSG_DNS_ANSWER) va_lookup_answer(va, turn, query, &in->as.dns_answer);
         return;
     }
     if (in->kind == MSG_RESPONSE && query->type == CHALLENGE_HTTP_01) on_response(va, turn, query, in);

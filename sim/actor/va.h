@@ -11,6 +11,12 @@ struct va_options {
     struct addr target;            /* who is asked: a responder's seat, or an edge to the network */
     const struct profile *profile; /* limits: redirects, ports, body size; NULL: usual ones */
     bool always_valid;             /* every verdict is ok, and nothing is asked: for load tests of a CA */
+    bool is_network;               /* target is an edge: requests carry nothing that only our responder understands */
+    /* Names are looked up first, and, if the profile says so, CAA is asked for; both of `resolver`. Otherwise who is
+     * asked knows where that is. */
+    bool resolves;
+    struct addr resolver;
+    int http_port, tls_port; /* where ports 80 and 443 of every address are to be found; 0 = there */
 };
 struct actor *va_new(const struct va_options *options);
 

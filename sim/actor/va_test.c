@@ -16,6 +16,7 @@ static struct stage *stage_new(void)
     struct stage *s = calloc(1, sizeof *s);
     s->bench = bench_new();
     s->profile.max_redirects = 3;
+    s->profile.follows_303 = true;
     s->profile.max_body = 100;
     s->profile.trims = STR("\r\n\t ");
     s->va = va_new(&(struct va_options){.target = TARGET, .profile = &s->profile});
@@ -438,24 +439,27 @@ static void test_tls(void **state)
     .alpn = STR("acme-tls/1"), .san = STR("a.example.test"), .self_signed = true, .has_extension = true,               \
     .critical = true, .digest = STR("0123456789abcdef0123456789abcdef")
     struct tls_answer answers[] = {
-        {GOOD},
-        {GOOD}, /* no ALPN */
-        {GOOD}, /* another */
-        {GOOD}, /* signed by somebody */
-        {GOOD}, /* two names */
-        {GOOD}, /* no extension */
-        {GOOD}, /* not critical */
-        {GOOD}, /* wrong digest */
-        {.alert = STR("handshake_failure")},
+        {GOOD                                },
+        {GOOD                                }, /* no ALPN */
+        {GOOD                                }, /* another */
+        {GOOD                                }, /* signed by somebody */
+        {GOOD                                }, /* two names */
+        {GOOD                                }, /* no extension */
+        {GOOD                                }, /* not critical */
+        {GOOD                                }, /* wrong digest */
+        {.alert = STR("handshake_failure")   },
         {.delivery = {.how = DELIVER_REFUSED}},
-        {.delivery = {.how = DELIVER_RESET}},
-        {.delivery = {.how = DELIVER_CLOSED}},
+        {.delivery = {.how = DELIVER_RESET}  },
+        {.delivery = {.how = DELIVER_CLOSED} },
         {.delivery = {.how = DELIVER_GARBAGE}},
-        {GOOD}, /* name in capitals */
+        {GOOD                                }, /* name in capitals */
+        {.delivery = {.how = DELIVER_GARBAGE}, .plain_http = true},
+        {GOOD                                   }, /* no digest */
     };
     static const char *const failures[] = {
-        "",           "no-alpn",   "wrong-alpn", "wrong-cert", "wrong-cert", "wrong-cert", "wrong-cert",
-        "wrong-cert", "tls-alert", "refused",    "reset",      "closed",     "garbage",    ""};
+        "",           "no-alpn",      "wrong-alpn", "not-self-signed", "wrong-names", "no-extension", "not-critical",
+        "wrong-cert", "tls-alert",    "refused",    "reset",           "closed",      "garbage",      "",
+        "plain-http", "bad-extension"};
     static const char *const got[] = {NULL,
                                       "",
                                       "h2",
@@ -473,6 +477,7 @@ static void test_tls(void **state)
     answers[6].critical = false;
     answers[7].digest = str_c(other);
     answers[13].san = STR("A.Example.Test");
+    answers[15].digest = (struct str){0};
     for (size_t i = 0; i < COUNTOF(answers); i++) {
         struct stage *s = stage_new();
         probe_as(s, 7, STR("tls-alpn-01"), STR("a.example.test"), str_c(proof));

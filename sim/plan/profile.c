@@ -3,6 +3,7 @@
 #include "plan/embedded.h"
 #include "plan/profile_parts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,35 +14,44 @@ enum { MAX_BASES = 4, MAX_NAMES = 64 };
 static const struct {
     const char *word;
     bool transient;
+    const char *kind_of; /* what is said of that holds for this too, where it is not named itself */
 } failures[] = {
-    {"bad-status",         true },
-    {"wrong-body",         false},
-    {"empty-body",         false},
-    {"huge",               false},
-    {"slow",               true },
-    {"truncated",          true },
-    {"refused",            true },
-    {"reset",              true },
-    {"closed",             true },
-    {"timeout",            true },
-    {"garbage",            false},
-    {"redirect-loop",      false},
-    {"too-many-redirects", false},
-    {"bad-redirect",       false},
-    {"bad-scheme",         false},
-    {"bad-port",           false},
-    {"no-address",         true },
-    {"nxdomain",           true },
-    {"servfail",           true },
-    {"dns-refused",        true },
-    {"dns-timeout",        true },
-    {"no-txt",             true },
-    {"wrong-txt",          true },
-    {"no-alpn",            false},
-    {"wrong-alpn",         false},
-    {"wrong-cert",         false},
-    {"tls-alert",          false},
-    {"any",                false},
+    {"bad-status",         true,  NULL        },
+    {"wrong-body",         false, NULL        },
+    {"empty-body",         false, NULL        },
+    {"huge",               false, NULL        },
+    {"slow",               true,  NULL        },
+    {"truncated",          true,  NULL        },
+    {"refused",            true,  NULL        },
+    {"reset",              true,  NULL        },
+    {"closed",             true,  NULL        },
+    {"timeout",            true,  NULL        },
+    {"garbage",            false, NULL        },
+    {"redirect-loop",      false, NULL        },
+    {"too-many-redirects", false, NULL        },
+    {"bad-redirect",       false, NULL        },
+    {"bad-scheme",         false, NULL        },
+    {"bad-port",           false, NULL        },
+    {"no-address",         true,  NULL        },
+    {"nxdomain",           true,  NULL        },
+    {"servfail",           true,  NULL        },
+    {"dns-refused",        true,  NULL        },
+    {"dns-timeout",        true,  NULL        },
+    {"no-txt",             true,  NULL        },
+    {"wrong-txt",          true,  NULL        },
+    {"no-alpn",            false, NULL        },
+    {"wrong-alpn",         false, NULL        },
+    {"wrong-cert",         false, NULL        },
+    {"not-self-signed",    false, "wrong-cert"},
+    {"wrong-names",        false, "wrong-cert"},
+    {"no-extension",       false, "wrong-cert"},
+    {"not-critical",       false, "wrong-cert"},
+    {"bad-extension",      false, "wrong-cert"},
+    {"tls-alert",          false, NULL        },
+    {"plain-http",         false, "garbage"   },
+    {"caa",                false, NULL        },
+    {"caa-dns",            true,  NULL        },
+    {"any",                false, NULL        },
 };
 
 const char *const *profile_failures(size_t *ret_n)
@@ -60,14 +70,17 @@ static struct outcome *find_outcome(struct profile *profile, struct str failure)
     return NULL;
 }
 
-const struct outcome *profile_outcome(const struct profile *profile, struct str failure)
+const struct outcome *profile_outcome(const struct profile *profile, enum challenge_type type, struct str failure)
 {
+    char key[80];
     static const struct outcome nothing = {
         .failure = {"any",            3 },
           .type = {"serverInternal", 14},
           .status = 500
     };
-    struct outcome *found = find_outcome((struct profile *)profile, failure);
+    snprintf(key, sizeof key, "%s %.*s", challenge_row(type)->name, STR_ARGS(failure));
+    struct outcome *found = find_outcome((struct profile *)profile, str_c(key));
+    if (!found) found = find_outcome((struct profile *)profile, failure);
     if (!found) found = find_outcome((struct profile *)profile, STR("any"));
     return found ? found : &nothing;
 }
@@ -151,6 +164,7 @@ static const struct {
     {"read_queries",                   AT(read_queries)                              },
     {"validates_inside_post",          AT(validates_inside_post)                     },
     {"redirect_any_port",              AT(redirect_any_port)                         },
+    {"follows_303",                    AT(follows_303)                               },
     {"retry_after_before_failure",     AT(processing_without_failure_has_retry_after)},
     {"order_shows_error",              AT(order_shows_error)                         },
     {"invalid_authz_shows_only_tried", AT(invalid_authz_shows_only_tried)            },
@@ -185,6 +199,9 @@ static const char *const errors_words[] = {"append", "latest", "hidden"};
 static const char *const client_retry_words[] = {"queries", "ignored", "refused"};
 static const char *const retry_after_words[] = {"none", "seconds", "date", "rfc3339"};
 static const char *const failed_words[] = {"kills authz", "stays in authz", "leaves authz pending"};
+static const char *const address_order_words[] = {"v6-first", "v4-first"};
+static const char *const falls_back_words[] = {"dial-errors", "never"};
+static const char *const caa_words[] = {"ignored", "checked"};
 static const char *const then_words[] = {"retry", "final", "stays"};
 
 static const char *const keys[] = {
@@ -205,6 +222,14 @@ static const char *const keys[] = {
     "probes_per_query",
     "max_redirects",
     "redirect_any_port",
+    "follows_303",
+    "address_order",
+    "falls_back",
+    "caa",
+    "caa_identities",
+    "perspectives",
+    "quorum",
+    "remote_prefix",
     "max_body",
     "trims",
     "retry_after",
@@ -241,14 +266,21 @@ static const char *const keys[] = {
 
 /* --- outcomes and transitions ---------------------------------------------------------------------------- */
 
-static const char *const places[] = {"{url}", "{name}", "{address}", "{status}", "{expected}", "{got}", "{place}"};
+/* What a validator can tell of a failure. {peer} is address and port; {start} is {got} cut at 128 bytes, {alert} is
+ * {got} in Go's spelling; {first}{and_more}: of the TXT records that were found; {scheme} and {target_port}: where
+ * {got} leads, which is a Location; {names} and {certificates}: of the certificate, and how many came. */
+static const char *const places[] = {
+    "{url}",      "{name}",   "{address}",     "{port}",  "{peer}",         "{status}",
+    "{expected}", "{got}",    "{start}",       "{place}", "{first}",        "{and_more}",
+    "{alert}",    "{scheme}", "{target_port}", "{names}", "{certificates}",
+};
 
 static void check_detail(const struct desk *desk, struct node node, struct str detail)
 {
     for (size_t i = 0; i < detail.n; i++) {
         size_t n = 1, k;
         if (detail.at[i] != '{') continue;
-        while (i + n < detail.n && detail.at[i + n] >= 'a' && detail.at[i + n] <= 'z')
+        while (i + n < detail.n && (detail.at[i + n] == '_' || (detail.at[i + n] >= 'a' && detail.at[i + n] <= 'z')))
             n++;
         if (n == 1 || i + n == detail.n || detail.at[i + n] != '}') continue;
         struct str word = {detail.at + i, n + 1};
@@ -283,12 +315,29 @@ static void read_outcome(const struct desk *desk, struct node node, struct outco
     node_note(desk, node);
 }
 
+/* "http-01 nxdomain": begins as what "nxdomain" is. */
+static void read_typed_outcome(const struct desk *desk, struct node node, struct str key, struct str failure,
+                               struct profile *profile)
+{
+    struct outcome *row = find_outcome(profile, key);
+    if (!row) {
+        if (profile->n_outcomes == PROFILE_MAX_OUTCOMES) {
+            node_bad_key(desk, node, "more than %d outcomes", PROFILE_MAX_OUTCOMES);
+            return;
+        }
+        row = &profile->outcomes[profile->n_outcomes++];
+        *row = *find_outcome(profile, failure);
+        row->failure = str_copy(desk->arena, key);
+    }
+    read_outcome(desk, node, row);
+}
+
 static void read_outcomes(const struct desk *desk, struct node node, struct profile *profile)
 {
     struct node_walk walk = {0};
     struct node member;
-    struct str key;
-    size_t i, n;
+    struct str key, type, failure;
+    size_t i, n, before = desk->complaints->n;
     const char *const *words = profile_failures(&n);
     if (!node_object(desk, node, "an object of outcomes")) return;
     /* "any" speaks for every failure that is not named beside it. */
@@ -296,12 +345,21 @@ static void read_outcomes(const struct desk *desk, struct node node, struct prof
     for (size_t k = 0; member.value && k < profile->n_outcomes; k++)
         read_outcome(desk, member, &profile->outcomes[k]);
     while (node_next(desk, node, &walk, &key, &member)) {
-        if (!str_index(key, words, n, &i)) {
+        if (str_index(key, words, n, &i)) {
+            if (!str_is(key, "any")) read_outcome(desk, member, find_outcome(profile, key));
+        } else if (!str_cut(key, ' ', &type, &failure) || !challenge_type_read(type, &(enum challenge_type){0}) ||
+                   !str_index(failure, words, n, &i)) {
             node_unknown(desk, member, true, "failure", key, words, n);
-        } else if (!str_is(key, "any")) {
-            read_outcome(desk, member, find_outcome(profile, key));
         }
     }
+    if (desk->complaints->n > before) return;
+    for (size_t k = 0; k < COUNTOF(failures); k++) {
+        if (!failures[k].kind_of || node_member(desk, node, failures[k].word).value) continue;
+        member = node_member(desk, node, failures[k].kind_of);
+        if (member.value) read_outcome(desk, member, find_outcome(profile, str_c(failures[k].word)));
+    }
+    for (walk = (struct node_walk){0}; node_next(desk, node, &walk, &key, &member);)
+        if (str_cut(key, ' ', &type, &failure)) read_typed_outcome(desk, member, key, failure, profile);
 }
 
 static void read_transition(const struct desk *desk, struct node node, enum object o, struct str row, struct law *law)
@@ -395,6 +453,31 @@ static void read_waits(const struct desk *desk, struct node node, struct profile
     }
 }
 
+/* Where queries go, and from where. */
+static void read_looking_up(const struct desk *desk, struct node node, struct profile *profile)
+{
+    struct node member;
+    int64_t number;
+    size_t i;
+    if ((member = node_member(desk, node, "address_order")).value &&
+        node_word(desk, member, "order of addresses", address_order_words, 2, &i))
+        profile->address_order = (enum address_order)i;
+    if ((member = node_member(desk, node, "falls_back")).value &&
+        node_word(desk, member, "reason to take the other address", falls_back_words, 2, &i))
+        profile->falls_back = (enum falls_back)i;
+    if ((member = node_member(desk, node, "caa")).value && node_word(desk, member, "care for CAA", caa_words, 2, &i))
+        profile->checks_caa = i == 1;
+    if ((member = node_member(desk, node, "caa_identities")).value)
+        node_texts(desk, member, "a list of names, such as \"ca.example\"", 16, &profile->caa_identities,
+                   &profile->n_caa_identities);
+    if ((member = node_member(desk, node, "perspectives")).value && node_int(desk, member, 0, 9, &number))
+        profile->perspectives = (int)number;
+    if ((member = node_member(desk, node, "quorum")).value && node_int(desk, member, 0, 9, &number))
+        profile->quorum = (int)number;
+    if ((member = node_member(desk, node, "remote_prefix")).value)
+        node_any_text(desk, member, "a text", 200, &profile->remote_prefix);
+}
+
 static void read_members(const struct desk *desk, struct node node, struct profile *profile)
 {
     struct node member;
@@ -423,6 +506,7 @@ static void read_members(const struct desk *desk, struct node node, struct profi
         profile->probes_per_query = (int)number;
     if ((member = node_member(desk, node, "max_redirects")).value && node_int(desk, member, 0, 50, &number))
         profile->max_redirects = (int)number;
+    read_looking_up(desk, node, profile);
     if ((member = node_member(desk, node, "max_body")).value && node_int(desk, member, 1, 65535, &number))
         profile->max_body = (size_t)number;
     if ((member = node_member(desk, node, "trims")).value) node_any_text(desk, member, "a text", 16, &profile->trims);

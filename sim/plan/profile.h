@@ -29,14 +29,15 @@ enum outcome_then {
 };
 /* One way in which a validation can fail, and what this CA makes of it. */
 struct outcome {
-    struct str failure; /* "bad-status" "wrong-body" "refused" "nxdomain" ... : plan/profile.c has the list */
+    struct str failure; /* "bad-status" "wrong-body" "refused" "nxdomain" ... : plan/profile.c has the list; with the
+                         * challenge type before it, "http-01 nxdomain", where that makes a difference to this CA */
     bool transient; /* would another attempt be likely to meet something else; the RFC says nothing, the table does */
     enum outcome_then then;
     struct str type; /* problem type */
     int status;
-    struct str detail; /* with {url} {name} {address} {status} {expected} {got} {place} */
+    struct str detail; /* with {url} {name} {address} {port} ... : plan/profile.c has that list too */
 };
-enum { PROFILE_MAX_OUTCOMES = 64 };
+enum { PROFILE_MAX_OUTCOMES = 128 };
 
 enum retry_after_form { RETRY_AFTER_NONE, RETRY_AFTER_SECONDS, RETRY_AFTER_DATE, RETRY_AFTER_RFC3339 };
 enum error_shape {
@@ -61,6 +62,9 @@ struct certificate_rules {
     int64_t ocsp_lifetime_ms;       /* of an OCSP answer and of a CRL */
     unsigned revocation_reasons;    /* a bit for each code that a client may give */
 };
+/* Which address of a name is tried first, and when the other family's follows. */
+enum address_order { V6_FIRST, V4_FIRST };
+enum falls_back { FALLS_BACK_ON_DIAL_ERRORS, FALLS_BACK_NEVER };
 /* "failed_challenge" is shorthand for two rows of the law: "kills authz" (the RFC's), "stays in authz" (until the last
  * one has failed), "leaves authz pending" (even then). */
 
@@ -96,13 +100,22 @@ struct profile {
     int64_t query_limit_ms;
     int probes_per_query; /* parallel fetches of one query */
     int max_redirects;
-    bool redirect_any_port;                          /* else only 80 and 443 */
-    size_t max_body;                                 /* of an http-01 answer; more is "huge" */
-    struct str trims;                                /* bytes ignored at the end of an http-01 body */
-    enum retry_after_form retry_after;               /* form of all of ours */
-    int64_t retry_after_challenge_ms;                /* while processing; -1 = just past the next query; 0 = none */
-    int64_t retry_after_authz_ms;                    /* while a challenge is processing; 0 = none */
-    int64_t retry_after_order_ms;                    /* while processing; 0 = none */
+    bool redirect_any_port; /* else only 80 and 443 */
+    bool follows_303;       /* a redirect by 303 is one; else "bad-redirect" */
+    enum address_order address_order;
+    enum falls_back falls_back;
+    bool checks_caa; /* RFC 8659, where names are looked up at all */
+    struct str *caa_identities;
+    size_t n_caa_identities;
+    int perspectives;                  /* besides the first: from how many more places each query is made */
+    int quorum;                        /* how many of those may fail */
+    struct str remote_prefix;          /* before the detail of a failure there */
+    size_t max_body;                   /* of an http-01 answer; more is "huge" */
+    struct str trims;                  /* bytes ignored at the end of an http-01 body */
+    enum retry_after_form retry_after; /* form of all of ours */
+    int64_t retry_after_challenge_ms;  /* while processing; -1 = just past the next query; 0 = none */
+    int64_t retry_after_authz_ms;      /* while a challenge is processing; 0 = none */
+    int64_t retry_after_order_ms;      /* while processing; 0 = none */
     bool processing_without_failure_has_retry_after; /* "retry_after_before_failure" */
     int64_t issue_delay_ms; /* finalize is answered `processing` for this long; 0 = valid at once */
     bool order_shows_error; /* an invalid order says why; lost to an authorization it carries the challenge's error */
@@ -124,8 +137,8 @@ struct profile {
 
 /* The roots and intermediates that this CA has. */
 struct issuer_shape profile_issuer_shape(const struct profile *profile);
-/* The row for a failure word; falls back to "any"; never NULL. */
-const struct outcome *profile_outcome(const struct profile *profile, struct str failure);
+/* The row for a failure word of that challenge type, or of any; falls back to "any"; never NULL. */
+const struct outcome *profile_outcome(const struct profile *profile, enum challenge_type type, struct str failure);
 /* Does the server itself repeat the query after this failure (while its schedule lasts)? False too when there is no
  * schedule. */
 bool profile_retries(const struct profile *profile, const struct outcome *outcome);

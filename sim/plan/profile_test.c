@@ -84,8 +84,8 @@ static void test_names(void **state)
         assert_true(bench->profile.probes_per_query > 0);
         /* Every failure has its row, its type and its text. */
         for (size_t k = 0; k < failures; k++) {
-            const struct outcome *outcome = profile_outcome(&bench->profile, str_c(words[k]));
-            assert_true(str_is(outcome->failure, words[k]));
+            const struct outcome *outcome = profile_outcome(&bench->profile, CHALLENGE_HTTP_01, str_c(words[k]));
+            assert_true(str_ends(outcome->failure, words[k]));
             assert_true(outcome->type.n > 0);
             assert_in_range(outcome->status, 400, 599);
             assert_true(outcome->detail.n > 0);
@@ -109,11 +109,11 @@ static void test_default(void **state)
     assert_int_equal(p->retry_after_challenge_ms, -1);
     assert_true(p->gives_up);
     assert_true(str_is(p->trims, " \t\r\n"));
-    assert_true(profile_retries(p, profile_outcome(p, STR("wrong-body"))));
-    assert_true(str_is(profile_outcome(p, STR("timeout"))->type, "connection"));
-    assert_true(str_is(profile_outcome(p, STR("nxdomain"))->type, "dns"));
-    assert_true(str_is(profile_outcome(p, STR("tls-alert"))->type, "tls"));
-    assert_true(str_is(profile_outcome(p, STR("no such word"))->failure, "any"));
+    assert_true(profile_retries(p, profile_outcome(p, CHALLENGE_HTTP_01, STR("wrong-body"))));
+    assert_true(str_is(profile_outcome(p, CHALLENGE_HTTP_01, STR("timeout"))->type, "connection"));
+    assert_true(str_is(profile_outcome(p, CHALLENGE_HTTP_01, STR("nxdomain"))->type, "dns"));
+    assert_true(str_is(profile_outcome(p, CHALLENGE_HTTP_01, STR("tls-alert"))->type, "tls"));
+    assert_true(str_is(profile_outcome(p, CHALLENGE_HTTP_01, STR("no such word"))->failure, "any"));
     done(bench);
 }
 
@@ -127,9 +127,9 @@ static void test_presets(void **state)
     assert_int_equal(next(p, OBJECT_CHALLENGE, STATUS_PENDING, EV_GAVE_UP), STATUS_INVALID);
     assert_int_equal(next(p, OBJECT_AUTHZ, STATUS_PENDING, EV_CHALLENGE_FAILED), STATUS_INVALID);
     assert_false(p->redirect_any_port);
-    assert_false(profile_retries(p, profile_outcome(p, STR("refused"))));
-    assert_true(str_is(profile_outcome(p, STR("bad-status"))->type, "unauthorized"));
-    assert_int_equal(profile_outcome(p, STR("bad-status"))->status, 403);
+    assert_false(profile_retries(p, profile_outcome(p, CHALLENGE_HTTP_01, STR("refused"))));
+    assert_true(str_is(profile_outcome(p, CHALLENGE_HTTP_01, STR("bad-status"))->type, "unauthorized"));
+    assert_int_equal(profile_outcome(p, CHALLENGE_HTTP_01, STR("bad-status"))->status, 403);
     assert_true(str_is(p->base, "rfc8555"));
     done(bench);
 
@@ -139,19 +139,19 @@ static void test_presets(void **state)
     assert_int_equal(p->retry.count, 10);
     assert_false(p->gives_up);
     assert_true(p->client_retry_restarts);
-    assert_true(profile_retries(p, profile_outcome(p, STR("bad-status"))));
-    assert_true(profile_retries(p, profile_outcome(p, STR("garbage"))));
-    assert_false(profile_retries(p, profile_outcome(p, STR("wrong-body"))));
-    assert_true(str_is(profile_outcome(p, STR("wrong-body"))->type, "incorrectResponse"));
+    assert_true(profile_retries(p, profile_outcome(p, CHALLENGE_HTTP_01, STR("bad-status"))));
+    assert_true(profile_retries(p, profile_outcome(p, CHALLENGE_HTTP_01, STR("garbage"))));
+    assert_false(profile_retries(p, profile_outcome(p, CHALLENGE_HTTP_01, STR("wrong-body"))));
+    assert_true(str_is(profile_outcome(p, CHALLENGE_HTTP_01, STR("wrong-body"))->type, "incorrectResponse"));
     done(bench);
 
     bench = load("step-ca");
     p = &bench->profile;
     assert_true(p->validates_inside_post);
     assert_true(p->read_queries);
-    assert_int_equal(profile_outcome(p, STR("refused"))->then, THEN_STAYS);
-    assert_int_equal(profile_outcome(p, STR("wrong-txt"))->then, THEN_STAYS);
-    assert_int_equal(profile_outcome(p, STR("wrong-body"))->then, THEN_FINAL);
+    assert_int_equal(profile_outcome(p, CHALLENGE_HTTP_01, STR("refused"))->then, THEN_STAYS);
+    assert_int_equal(profile_outcome(p, CHALLENGE_HTTP_01, STR("wrong-txt"))->then, THEN_STAYS);
+    assert_int_equal(profile_outcome(p, CHALLENGE_HTTP_01, STR("wrong-body"))->then, THEN_FINAL);
     assert_int_equal(next(p, OBJECT_AUTHZ, STATUS_PENDING, EV_CHALLENGE_FAILED), STATUS_PENDING);
     assert_int_equal(next(p, OBJECT_AUTHZ, STATUS_PENDING, EV_CHALLENGES_EXHAUSTED), STATUS_PENDING);
     done(bench);
@@ -167,7 +167,7 @@ static void test_presets(void **state)
     assert_int_equal(p->retry.first_ms, 5000);
     assert_int_equal(p->retry.growth_ms, 5000);
     assert_int_equal(p->retry.count, 4);
-    assert_true(str_is(profile_outcome(p, STR("nxdomain"))->type, "incorrectResponse"));
+    assert_true(str_is(profile_outcome(p, CHALLENGE_HTTP_01, STR("nxdomain"))->type, "incorrectResponse"));
     assert_int_equal(p->max_body, 512);
     done(bench);
 
@@ -179,7 +179,7 @@ static void test_presets(void **state)
     bench = load("pebble");
     assert_int_equal(bench->profile.probes_per_query, 3);
     assert_true(bench->profile.invalid_authz_shows_only_tried);
-    assert_int_equal(profile_outcome(&bench->profile, STR("truncated"))->status, 500);
+    assert_int_equal(profile_outcome(&bench->profile, CHALLENGE_TLS_ALPN_01, STR("truncated"))->status, 500);
     done(bench);
 }
 
@@ -196,10 +196,10 @@ static void test_object_over_a_base(void **state)
     assert_true(str_is(p->base, "boulder"));
     assert_int_equal(p->retry.first_ms, 60000);
     assert_int_equal(p->retry_after_challenge_ms, 90000);
-    assert_int_equal(profile_outcome(p, STR("wrong-body"))->then, THEN_RETRY);
-    assert_true(str_is(profile_outcome(p, STR("wrong-body"))->type, "unauthorized"));
-    assert_true(str_is(profile_outcome(p, STR("refused"))->type, "serverInternal"));
-    assert_int_equal(profile_outcome(p, STR("refused"))->status, 500); /* the type's usual status */
+    assert_int_equal(profile_outcome(p, CHALLENGE_HTTP_01, STR("wrong-body"))->then, THEN_RETRY);
+    assert_true(str_is(profile_outcome(p, CHALLENGE_HTTP_01, STR("wrong-body"))->type, "unauthorized"));
+    assert_true(str_is(profile_outcome(p, CHALLENGE_HTTP_01, STR("refused"))->type, "serverInternal"));
+    assert_int_equal(profile_outcome(p, CHALLENGE_HTTP_01, STR("refused"))->status, 500); /* the type's usual status */
     assert_int_equal(next(p, OBJECT_ORDER, STATUS_READY, EV_FINALIZE), STATUS_NONE);
     assert_int_equal(next(p, OBJECT_CHALLENGE, STATUS_PENDING, EV_RESPONSE), STATUS_PENDING); /* inherited */
     done(bench);

@@ -213,7 +213,7 @@ static enum fate draw_queries(struct chart *chart, enum challenge_type type)
     for (int attempt = 1;; attempt++) {
         const struct answer *answer = answer_at(answers, attempt);
         const char *failure = foresee(profile, type, answer);
-        const struct outcome *outcome = failure && *failure ? profile_outcome(profile, str_c(failure)) : NULL;
+        const struct outcome *outcome = failure && *failure ? profile_outcome(profile, type, str_c(failure)) : NULL;
         bool retried = outcome && profile_retries(profile, outcome) && attempt <= profile->retry.count;
         bool same = attempt > 2 && answer == before && retried;
         before = answer;

@@ -50,6 +50,11 @@ static const struct {
     [F_SELF_SIGNED] = {"self_signed",   FIELD_BOOL   },
     [F_HAS_EXTENSION] = {"has_extension", FIELD_BOOL   },
     [F_CRITICAL] = {"critical",      FIELD_BOOL   },
+    [F_OBSOLETE] = {"obsolete",      FIELD_BOOL   },
+    [F_PLAIN_HTTP] = {"plain_http",    FIELD_BOOL   },
+    [F_CERTIFICATES] = {"certificates",  FIELD_INT    },
+    [F_CONNECT] = {"connect",       FIELD_TEXT   },
+    [F_PERSPECTIVE] = {"perspective",   FIELD_INT    },
     [F_DIGEST] = {"digest",        FIELD_TEXT   },
     [F_TOKEN] = {"token",         FIELD_TEXT   },
     [F_PLACE] = {"place",         FIELD_TEXT   },
@@ -394,6 +399,9 @@ static void add_tls_answer(struct history *history, const struct tls_answer *ans
     event_add_int(history, F_SELF_SIGNED, answer->self_signed);
     event_add_int(history, F_HAS_EXTENSION, answer->has_extension);
     event_add_int(history, F_CRITICAL, answer->critical);
+    if (answer->obsolete) event_add_int(history, F_OBSOLETE, true);
+    if (answer->plain_http) event_add_int(history, F_PLAIN_HTTP, true);
+    if (answer->n_certificates) event_add_int(history, F_CERTIFICATES, (int64_t)answer->n_certificates);
     add_filled(history, F_DIGEST, answer->digest);
 }
 
@@ -420,6 +428,7 @@ enum err history_note_msg(struct history *history, int64_t now_ms, const struct 
         event_add_text(history, F_URL, msg->as.request.url);
         event_add_headers(history, msg->as.request.headers);
         add_filled(history, F_BODY, msg->as.request.body);
+        add_filled(history, F_CONNECT, msg->as.request.connect);
         break;
     case MSG_RESPONSE: add_http_response(history, &msg->as.response); break;
     case MSG_DNS_QUERY:
@@ -436,6 +445,7 @@ enum err history_note_msg(struct history *history, int64_t now_ms, const struct 
     case MSG_TLS_HELLO:
         event_add_text(history, F_NAME, msg->as.tls_hello.name);
         add_filled(history, F_ALPN, msg->as.tls_hello.alpn);
+        add_filled(history, F_CONNECT, msg->as.tls_hello.connect);
         break;
     case MSG_TLS_ANSWER: add_tls_answer(history, &msg->as.tls_answer); break;
     case MSG_PROBE:
@@ -445,6 +455,7 @@ enum err history_note_msg(struct history *history, int64_t now_ms, const struct 
         event_add_text(history, F_PLACE, msg->as.probe.place);
         event_add_text(history, F_PROOF, msg->as.probe.proof);
         event_add_int(history, F_ATTEMPT, msg->as.probe.attempt);
+        if (msg->as.probe.perspective) event_add_int(history, F_PERSPECTIVE, msg->as.probe.perspective);
         break;
     case MSG_VERDICT: add_verdict(history, &msg->as.verdict); break;
     case MSG_PROVISION:

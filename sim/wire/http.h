@@ -45,6 +45,9 @@ struct http_request {
     struct str method, url;  /* absolute: "https://ca.test/dir" */
     struct headers *headers; /* may be NULL: none */
     struct str body;
+    /* For an edge that carries it out: */
+    struct str connect; /* "192.0.2.1:80": go there whatever the URL says; empty: the edge knows where */
+    int64_t limit_ms;   /* 0 = the edge's own */
 };
 struct http_response {
     int status;

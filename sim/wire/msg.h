@@ -27,14 +27,18 @@ enum msg_kind {
 
 struct tls_hello {
     struct str name, alpn; /* SNI; "acme-tls/1" */
+    struct str connect;    /* "192.0.2.1:443"; empty: the edge knows where */
 };
 struct tls_answer {
     struct delivery delivery; /* refused, reset, hang ...; whole = a handshake happened */
     struct str alpn;          /* negotiated, empty = none */
     struct str alert;         /* the peer's TLS alert, empty = none */
-    struct str san;           /* dns names of the certificate, joined by "," */
+    struct str san;           /* names of the certificate, joined by ",": acme/alpn_cert.h */
     bool self_signed, has_extension, critical;
-    struct str digest; /* 32 raw bytes of the acmeIdentifier extension */
+    bool obsolete;         /* the extension has the number of the drafts */
+    bool plain_http;       /* no TLS: an HTTP response came (delivery garbage) */
+    size_t n_certificates; /* that came; 0 = not counted */
+    struct str digest;     /* 32 raw bytes of the acmeIdentifier extension; empty: malformed */
 };
 
 /* One validation query. `attempt` counts from 1 per challenge. */
@@ -42,6 +46,9 @@ struct probe {
     struct str type, name, token; /* "http-01", "a.example.test" */
     struct str place, proof;      /* where to look and what must be there: acme/challenge.h */
     int attempt;
+    int perspective;    /* from where: 0 is the first, others are numbered */
+    struct str account; /* URL: for CAA, RFC 8657 */
+    bool wildcard;
     int64_t limit_ms; /* the query fails by timeout after this long */
 };
 
@@ -52,6 +59,12 @@ struct verdict {
     struct str url, address;  /* what was fetched last, from where */
     struct str expected, got; /* the proof, and what was found (at most 256 bytes) */
     int status;               /* HTTP status where there was one */
+    /* For the profile's texts; not logged, as the exchange itself is. */
+    int port;         /* of the address */
+    struct str first; /* of the TXT records found, and how many more there were */
+    size_t n_more;
+    struct str names; /* of the certificate that was met, and how many came */
+    size_t n_certificates;
 };
 
 struct provision {

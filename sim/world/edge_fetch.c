@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Well below FD_SETSIZE: select() is what waits for them. More requests than that queue up inside libcurl. */
-enum { MAX_CONNECTIONS = 128 };
+enum { MAX_CONNECTIONS = 128, FOR_EVER_MS = 3600 * 1000 };
 
 static const struct curl_calls *curl; /* NULL: nothing was fetched yet */
 
@@ -28,8 +28,9 @@ struct fetch {
     struct fetch *next, **prev;
     struct fetch_edge *owner;
     CURL *easy;
-    struct curl_slist *headers;
+    struct curl_slist *headers, *connect_list;
     struct msg *request, *answer;
+    int64_t due_ms; /* the asker's own limit, by the hall's clock as the asker reads it; 0 = none */
     struct buf body;
     bool body_full, sent_once;
     char error[CURL_ERROR_SIZE];
@@ -53,6 +54,7 @@ static void fetch_free(struct fetch *fetch)
         curl->easy_cleanup(fetch->easy);
     }
     if (fetch->headers) curl->slist_free_all(fetch->headers);
+    if (fetch->connect_list) curl->slist_free_all(fetch->connect_list);
     msg_free(fetch->request);
     msg_free(fetch->answer);
     free(fetch);
@@ -129,6 +131,9 @@ static void finish(struct fetch *fetch, struct hall *hall, CURLcode code)
     if (code == CURLE_WRITE_ERROR && fetch->body_full) code = CURLE_OK;
     response->delivery.how = how_of(code, status >= 200);
     if (code == CURLE_ABORTED_BY_CALLBACK && was_reset(fetch)) response->delivery.how = DELIVER_RESET;
+    /* Headers came and the body did not: a body that takes longer than anybody waits. */
+    if (response->delivery.how == DELIVER_HANG && status >= 200 && fetch->due_ms)
+        response->delivery = (struct delivery){.how = DELIVER_SLOW, .over_ms = FOR_EVER_MS};
     if (delivery_has_status(response->delivery.how)) {
         response->status = (int)status;
         response->body = buf_str(&fetch->body);
@@ -192,6 +197,19 @@ static void set_method(struct fetch *fetch)
     else if (request->body.n && str_is(request->method, "GET")) curl->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "GET");
 }
 
+/* A validator: it follows redirects to servers whose certificates nobody has issued yet. */
+static void go_where_it_says(struct fetch *fetch)
+{
+    struct str to = fetch->request->as.request.connect;
+    fetch->connect_list = curl->slist_append(NULL, str_fmt(&fetch->request->arena, "::%.*s", STR_ARGS(to)).at);
+    if (!fetch->connect_list) no_memory();
+    curl->easy_setopt(fetch->easy, CURLOPT_CONNECT_TO, fetch->connect_list);
+    curl->easy_setopt(fetch->easy, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl->easy_setopt(fetch->easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    curl->easy_setopt(fetch->easy, CURLOPT_FRESH_CONNECT, 1L);
+    curl->easy_setopt(fetch->easy, CURLOPT_FORBID_REUSE, 1L);
+}
+
 static CURLcode set_up(struct fetch *fetch)
 {
     struct fetch_edge *owner = fetch->owner;
@@ -217,8 +235,9 @@ static CURLcode set_up(struct fetch *fetch)
     curl->easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_about_to_send);
     curl->easy_setopt(easy, CURLOPT_PREREQDATA, fetch);
     if (owner->trust_file) curl->easy_setopt(easy, CURLOPT_CAINFO, owner->trust_file);
+    if (fetch->request->as.request.connect.n) go_where_it_says(fetch);
+    else if (is_http && owner->connect_list) curl->easy_setopt(easy, CURLOPT_CONNECT_TO, owner->connect_list);
     if (is_http) { /* validators open a connection for each query */
-        if (owner->connect_list) curl->easy_setopt(easy, CURLOPT_CONNECT_TO, owner->connect_list);
         curl->easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
         curl->easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
     }
@@ -259,6 +278,7 @@ static void fetch_send(struct edge *edge, struct hall *hall, struct msg *msg)
     fetch->prev = &self->fetches;
     if (fetch->next) fetch->next->prev = &fetch->next;
     self->fetches = fetch;
+    if (msg->as.request.limit_ms > 0) fetch->due_ms = hall_now_ms(hall) + msg->as.request.limit_ms;
     if (!fetch_open(self)) {
         snprintf(fetch->error, sizeof fetch->error, "libcurl.so.4 cannot be loaded");
         finish(fetch, hall, CURLE_COULDNT_CONNECT);
@@ -277,6 +297,8 @@ static void fetch_prepare(struct edge *edge, struct edge_wait *wait)
     if (!self->fetches) return;
     int max_fd = -1;
     long timeout_ms = -1;
+    for (const struct fetch *fetch = self->fetches; fetch; fetch = fetch->next)
+        if (fetch->due_ms && fetch->due_ms < wait->due_ms) wait->due_ms = fetch->due_ms;
     curl->multi_fdset(self->multi, &wait->read, &wait->write, &wait->except, &max_fd);
     if (max_fd > wait->max_fd) wait->max_fd = max_fd;
     curl->multi_timeout(self->multi, &timeout_ms);
@@ -300,6 +322,10 @@ static void fetch_ready(struct edge *edge, struct hall *hall, const struct edge_
         CURLcode code = note->data.result;
         curl->easy_getinfo(note->easy_handle, CURLINFO_PRIVATE, (char **)&fetch);
         finish(fetch, hall, code);
+    }
+    for (struct fetch *next, *fetch = self->fetches; fetch; fetch = next) {
+        next = fetch->next;
+        if (fetch->due_ms && fetch->due_ms <= hall_now_ms(hall)) finish(fetch, hall, CURLE_OPERATION_TIMEDOUT);
     }
 }
 
