@@ -372,12 +372,18 @@ struct actor *ca_new(const struct ca_options *options)
     struct url url;
     if (!url_parse(ca->base_url, &url) && !str_is(url.path, "/")) ca->base_path = url.path;
     ca->directory_url = ca_url(ca, &ca->arena, "/dir");
+    const struct certificate_rules *rules = &ca->profile->certs;
+    struct profile_doc profiles[PROFILE_MAX_KINDS];
+    for (size_t i = 0; i < rules->n_kinds; i++)
+        profiles[i] = (struct profile_doc){rules->kinds[i].name, rules->kinds[i].title};
     struct directory_doc doc = {
         .new_nonce = ca_url(ca, &ca->arena, "/nonce-plz"),
         .new_account = ca_url(ca, &ca->arena, "/new-account"),
         .new_order = ca_url(ca, &ca->arena, "/new-order"),
         .revoke_cert = ca_url(ca, &ca->arena, "/revoke-cert"),
-        .renewal_info = ca->profile->certs.renewal_to ? ca_url(ca, &ca->arena, "/renewal") : (struct str){0},
+        .renewal_info = rules->renewal_to ? ca_url(ca, &ca->arena, "/renewal") : (struct str){0},
+        .profiles = profiles,
+        .n_profiles = rules->n_kinds,
         .terms = ca->profile->terms_required ? ca_url(ca, &ca->arena, "/terms") : (struct str){0},
     };
     ca->directory = directory_write(&ca->arena, &doc);

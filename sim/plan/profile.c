@@ -213,6 +213,7 @@ static const char *const keys[] = {
     "alternate_chains",
     "chain_length",
     "revocation_reasons",
+    "certificate_profiles",
     "ocsp_lifetime",
     "renewal_window",
     "renewal_retry_after",
