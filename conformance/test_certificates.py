@@ -632,3 +632,36 @@ def test_replaces_refused(client, stranger):
     new_order(client, renewal_id(leaf), ["other.example.test", "b.example.test"]).refused(400, "malformed")
     new_order(client, 7).refused(400, "malformed")
     new_order(client, renewal_id(leaf)).ok(201)  # none of these has replaced it
+
+
+# --- profiles: draft-ietf-acme-profiles ---
+
+KINDS = {"classic": {"title": "what everybody has", "lifetime": "90d"}, "short": {"title": "https://ca.test/short", "lifetime": "6d16h"}}
+
+
+def order_profile(client, profile, **members):
+    return client.post(client.directory["newOrder"], {"identifiers": [dns(NAMES[0])], "profile": profile, **members})
+
+
+def test_certificate_profiles(tmp_path):
+    with serving_profile(tmp_path, certificate_profiles=KINDS) as server, registered(server) as client:
+        assert client.directory["meta"]["profiles"] == {name: kind["title"] for name, kind in KINDS.items()}
+        for name, hours in (("classic", 90 * 24), ("short", 6 * 24 + 16)):
+            reply = order_profile(client, name).ok(201)
+            order = prove_all(serving.Order(client, reply.headers["Location"], reply.json()))
+            assert order.document["profile"] == order.read()["profile"] == name
+            order.finalize(csr_der([NAMES[0]])).ok()
+            leaf = order.download()[0]
+            assert leaf.not_valid_after - leaf.not_valid_before == datetime.timedelta(hours=hours)
+        for wrong in ("long", "Short", "short ", "x" * 5000):
+            order_profile(client, wrong).refused(400, "invalidProfile")
+        order_profile(client, 7).refused(400, "malformed")
+        later = (datetime.datetime.utcnow() + datetime.timedelta(days=10)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        order_profile(client, "short", notAfter=later).refused(400, "malformed")  # longer than this profile has
+        order_profile(client, "classic", notAfter=later).ok(201)
+        assert "profile" not in client.order(NAMES[0]).document
+
+
+def test_no_certificate_profiles(client):
+    assert "profiles" not in client.directory["meta"]
+    assert "profile" not in order_profile(client, "short").ok(201).json()  # a member that nobody knows

@@ -62,6 +62,19 @@ static enum err read_texts(struct arena *arena, const json_t *object, const stru
 }
 
 /* --- directory (section 7.1.1) --- */
+static void write_profiles(struct buf *buf, const struct directory_doc *doc)
+{
+    if (doc->n_profiles == 0) return;
+    write_key(buf, "profiles");
+    for (size_t i = 0; i < doc->n_profiles; i++) {
+        buf_add_char(buf, i ? ',' : '{');
+        buf_add_json(buf, doc->profiles[i].name);
+        buf_add_char(buf, ':');
+        buf_add_json(buf, doc->profiles[i].title);
+    }
+    buf_add_char(buf, '}');
+}
+
 struct str directory_write(struct arena *arena, const struct directory_doc *doc)
 {
     struct buf buf = {.arena = arena};
@@ -73,12 +86,13 @@ struct str directory_write(struct arena *arena, const struct directory_doc *doc)
     write_text(&buf, "revokeCert", doc->revoke_cert);
     write_text(&buf, "keyChange", doc->key_change);
     write_text(&buf, "renewalInfo", doc->renewal_info);
-    if (doc->terms.n || doc->website.n || doc->external_account_required) {
+    if (doc->terms.n || doc->website.n || doc->external_account_required || doc->n_profiles) {
         write_key(&buf, "meta");
         buf_add_char(&buf, '{');
         write_text(&buf, "termsOfService", doc->terms);
         write_text(&buf, "website", doc->website);
         write_flag(&buf, "externalAccountRequired", doc->external_account_required);
+        write_profiles(&buf, doc);
         buf_add_char(&buf, '}');
     }
     buf_add_char(&buf, '}');
@@ -231,6 +245,7 @@ static void write_wishes(struct buf *buf, const struct order_doc *doc)
     write_text(buf, "notBefore", doc->not_before);
     write_text(buf, "notAfter", doc->not_after);
     write_text(buf, "replaces", doc->replaces);
+    write_text(buf, "profile", doc->profile);
 }
 
 struct str order_write(struct arena *arena, const struct order_doc *doc)
@@ -268,6 +283,7 @@ static enum err read_order(struct arena *arena, const json_t *object, struct ord
         {"finalize",    &ret->finalize   },
         {"certificate", &ret->certificate},
         {"replaces",    &ret->replaces   },
+        {"profile",     &ret->profile    },
     };
     enum err e = read_texts(arena, object, texts, COUNTOF(texts));
     if (e || (e = member_objects(object, "identifiers", RESOURCE_MAX_NAMES, &identifiers))) return e;

@@ -9,10 +9,15 @@
 
 enum { RESOURCE_MAX_NAMES = 100 }; /* identifiers of an order, challenges of an authz */
 
+struct profile_doc { /* draft-ietf-acme-profiles section 3 */
+    struct str name, title;
+};
 struct directory_doc {
     struct str new_nonce, new_account, new_order, new_authz, revoke_cert, key_change, renewal_info;
     struct str terms, website; /* meta */
     bool external_account_required;
+    const struct profile_doc *profiles; /* n_profiles of them, borrowed; written only */
+    size_t n_profiles;
 };
 struct account_doc { /* reply, and request of newAccount / update */
     struct str status;
@@ -39,6 +44,7 @@ struct order_doc {                             /* reply, and request of newOrder
     size_t n_authorizations;
     struct str finalize, certificate;
     struct str replaces; /* RFC 9773 section 5 */
+    struct str profile;  /* draft-ietf-acme-profiles section 4 */
     bool has_error;
     struct problem error;
 };

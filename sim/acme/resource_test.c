@@ -176,7 +176,7 @@ static void test_order(void **state)
                         "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"a.example.test\"},"
                         "{\"type\":\"dns\",\"value\":\"*.b.example.test\"}],"
                         "\"notBefore\":\"2030-01-02T00:00:00Z\",\"notAfter\":\"2030-02-01T00:00:00Z\"}");
-    assert_int_equal(order_read(&a, STR("{\"status\":\"weird\",\"profile\":{}}"), &back), OK);
+    assert_int_equal(order_read(&a, STR("{\"status\":\"weird\",\"unheard-of\":{}}"), &back), OK);
     assert_text(back.status, "weird");
     assert_int_equal(back.n_identifiers + back.n_authorizations, 0);
     assert_false(back.has_error);
@@ -525,6 +525,61 @@ static void test_name_lengths(void **state)
     arena_done(&a);
 }
 
+static void test_certificate_members(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    const struct profile_doc profiles[] = {
+        {STR("a"), STR("\"the\" first")},
+        {STR("b"), STR("second")       },
+    };
+    struct directory_doc directory = {.profiles = profiles, .n_profiles = 2};
+    assert_string_equal(directory_write(&arena, &directory).at,
+                        "{\"meta\":{\"profiles\":{\"a\":\"\\\"the\\\" first\",\"b\":\"second\"}}}");
+    struct order_doc order = {.replaces = STR("x.y"), .profile = STR("a")}, read = {0};
+    assert_int_equal(order_read(&arena, order_request(&arena, &order), &read), OK);
+    assert_string_equal(read.replaces.at, "x.y");
+    assert_string_equal(read.profile.at, "a");
+    assert_int_equal(order_read(&arena, STR("{\"replaces\":1}"), &read), ERR_MALFORMED);
+    assert_int_equal(order_read(&arena, STR("{\"profile\":null}"), &read), ERR_MALFORMED);
+    struct renewal_doc renewal = {STR("S"), STR("E"), {0}};
+    assert_string_equal(renewal_write(&arena, &renewal).at, "{\"suggestedWindow\":{\"start\":\"S\",\"end\":\"E\"}}");
+    renewal.explanation = STR("U");
+    assert_string_equal(renewal_write(&arena, &renewal).at,
+                        "{\"suggestedWindow\":{\"start\":\"S\",\"end\":\"E\"},\"explanationURL\":\"U\"}");
+    arena_done(&arena);
+}
+
+static void test_revocation(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json;
+        enum err err;
+        int64_t reason;
+    } rows[] = {
+        {"{\"certificate\":\"AQID\"}",                      OK,            -1},
+        {"{\"certificate\":\"AQID\",\"reason\":0}",         OK,            0 },
+        {"{\"certificate\":\"AQID\",\"reason\":4,\"x\":1}", OK,            4 },
+        {"{\"certificate\":\"AQID\",\"reason\":-1}",        ERR_MALFORMED, 0 },
+        {"{\"certificate\":\"AQID\",\"reason\":null}",      ERR_MALFORMED, 0 },
+        {"{\"certificate\":\"AQID\",\"reason\":true}",      ERR_MALFORMED, 0 },
+        {"{\"certificate\":\"AQID==\"}",                    ERR_MALFORMED, 0 },
+        {"{\"reason\":1}",                                  ERR_MALFORMED, 0 },
+        {"",                                                ERR_MALFORMED, 0 },
+    };
+    struct arena arena = {0};
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct str der = {0};
+        int64_t reason = 99;
+        assert_int_equal(revocation_read(&arena, str_c(rows[i].json), &der, &reason), rows[i].err);
+        if (rows[i].err) continue;
+        assert_true(str_is(der, "\x01\x02\x03"));
+        assert_int_equal(reason, rows[i].reason);
+    }
+    arena_done(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -542,6 +597,8 @@ int main(void)
         cmocka_unit_test(test_spoilt_documents),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_name_lengths),
+        cmocka_unit_test(test_certificate_members),
+        cmocka_unit_test(test_revocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,7 +35,7 @@ static enum err cert_make(struct visit *visit, struct ca_order *order, const str
     struct ca *ca = visit->ca;
     struct turn *turn = visit->turn;
     int64_t from_ms = order->not_before_ms ? order->not_before_ms : turn->now_ms;
-    int64_t to_ms = order->not_after_ms ? order->not_after_ms : from_ms + ca->profile->certificate_lifetime_ms;
+    int64_t to_ms = order->not_after_ms ? order->not_after_ms : from_ms + certificate_lifetime_ms(ca, order->kind);
     struct str der = {0};
     enum err err = issuer_issue(ca->options.issuer, turn->arena, csr, from_ms, to_ms, turn->rng, &der);
     if (err) return err;

@@ -10,7 +10,11 @@
 static void directory_make(struct ca *ca)
 {
     const struct profile *profile = ca->profile;
+    const struct certificate_rules *certs = &profile->certs;
     struct arena *arena = &ca->base;
+    struct profile_doc kinds[PROFILE_MAX_KINDS];
+    for (size_t i = 0; i < certs->n_kinds; i++)
+        kinds[i] = (struct profile_doc){certs->kinds[i].name, certs->kinds[i].title};
     struct directory_doc doc = {
         .new_nonce = ca_url(ca, arena, "/nonce-plz"),
         .new_account = ca_url(ca, arena, "/new-account"),
@@ -18,9 +22,11 @@ static void directory_make(struct ca *ca)
         .new_authz = profile->pre_authorization ? ca_url(ca, arena, "/new-authz") : (struct str){0},
         .revoke_cert = ca_url(ca, arena, "/revoke-cert"),
         .key_change = ca_url(ca, arena, "/key-change"),
-        .renewal_info = profile->certs.renewal_to ? ca_url(ca, arena, "/renewal") : (struct str){0},
+        .renewal_info = certs->renewal_to ? ca_url(ca, arena, "/renewal") : (struct str){0},
         .terms = profile->terms_required ? terms_url(ca, arena) : (struct str){0},
         .external_account_required = profile->external_account_required,
+        .profiles = kinds,
+        .n_profiles = certs->n_kinds,
     };
     ca->directory = directory_write(arena, &doc);
 }

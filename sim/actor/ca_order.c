@@ -10,6 +10,11 @@ struct str order_url(const struct ca *ca, struct arena *arena, const struct ca_o
     return ca_url(ca, arena, "/order/%u", (unsigned)order->id);
 }
 
+int64_t certificate_lifetime_ms(const struct ca *ca, const struct certificate_kind *kind)
+{
+    return kind ? kind->lifetime_ms : ca->profile->certificate_lifetime_ms;
+}
+
 void order_answer(struct visit *visit, struct ca_order *order, int status)
 {
     const struct ca *ca = visit->ca;
@@ -31,6 +36,7 @@ void order_answer(struct visit *visit, struct ca_order *order, int status)
     };
     if (order->not_before_ms) doc.not_before = when_rfc3339(arena, order->not_before_ms);
     if (order->not_after_ms) doc.not_after = when_rfc3339(arena, order->not_after_ms);
+    if (order->kind) doc.profile = order->kind->name;
     if (order->replaces) doc.replaces = renewal_id(ca, arena, order->replaces);
     for (uint32_t i = 0; i < order->n_links; i++) {
         const struct ca_authz *authz = order->links[i].authz;
@@ -157,8 +163,24 @@ static bool names_accepted(struct visit *visit, const struct order_doc *doc, str
     return false;
 }
 
+/* draft-ietf-acme-profiles section 4: only what the directory lists. A CA without the extension does not know the
+ * member (section 7.4: it is ignored). */
+static bool kind_accepted(struct visit *visit, struct str name, const struct certificate_kind **ret)
+{
+    const struct certificate_rules *rules = &visit->ca->profile->certs;
+    *ret = NULL;
+    if (!name.n || !rules->n_kinds) return true;
+    for (size_t i = 0; i < rules->n_kinds && !*ret; i++)
+        if (str_eq(rules->kinds[i].name, name)) *ret = &rules->kinds[i];
+    if (!*ret)
+        answer_refuse(&visit->answer, visit->turn, 0, "invalidProfile", "the directory lists no profile \"%.*s\"",
+                      STR_ARGS(name));
+    return *ret;
+}
+
 /* notBefore and notAfter: granted exactly or refused (section 7.4). */
-static bool dates_accepted(struct visit *visit, const struct order_doc *doc, int64_t *ret_before, int64_t *ret_after)
+static bool dates_accepted(struct visit *visit, const struct order_doc *doc, int64_t lifetime_ms, int64_t *ret_before,
+                           int64_t *ret_after)
 {
     *ret_before = *ret_after = 0;
     if ((doc->not_before.n && when_rfc3339_parse(doc->not_before, ret_before)) ||
@@ -167,8 +189,7 @@ static bool dates_accepted(struct visit *visit, const struct order_doc *doc, int
         return false;
     }
     int64_t from = *ret_before ? *ret_before : visit->turn->now_ms;
-    if (*ret_before < 0 || *ret_after < 0 ||
-        (*ret_after && (*ret_after <= from || *ret_after - from > visit->ca->profile->certificate_lifetime_ms))) {
+    if (*ret_before < 0 || *ret_after < 0 || (*ret_after && (*ret_after <= from || *ret_after - from > lifetime_ms))) {
         answer_refuse(&visit->answer, visit->turn, 0, "malformed", "no certificate is issued for this time");
         return false;
     }
@@ -229,9 +250,11 @@ void order_create(struct visit *visit)
     struct wish *wishes = ARENA_ARRAY(turn->arena, struct wish, doc.n_identifiers);
     size_t n = 0;
     int64_t not_before_ms, not_after_ms;
+    const struct certificate_kind *kind = NULL;
     struct ca_certificate *replaced = NULL;
     if (!names_accepted(visit, &doc, wishes, &n)) return;
-    if (!dates_accepted(visit, &doc, &not_before_ms, &not_after_ms)) return;
+    if (!kind_accepted(visit, doc.profile, &kind)) return;
+    if (!dates_accepted(visit, &doc, certificate_lifetime_ms(ca, kind), &not_before_ms, &not_after_ms)) return;
     if (!renewal_accepted(visit, doc.replaces, &replaced) || !renews(visit, wishes, n, replaced)) return;
     if (!terms_accepted(visit) || !limit_wishes(visit, wishes, n)) return;
 
@@ -241,6 +264,7 @@ void order_create(struct visit *visit)
     heap_push(&ca->order_ends, order->expires_ms, order);
     order->not_before_ms = not_before_ms;
     order->not_after_ms = not_after_ms;
+    order->kind = kind;
     order->replaces = replaced;
     if (replaced) replaced->replaced_by = order;
     for (size_t i = 0; i < n; i++) {

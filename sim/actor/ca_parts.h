@@ -149,6 +149,8 @@ void key_change(struct visit *visit);
 
 /* --- ca_order.c --- */
 struct str order_url(const struct ca *ca, struct arena *arena, const struct ca_order *order);
+/* Of a certificate of this kind; NULL: of the usual one. */
+int64_t certificate_lifetime_ms(const struct ca *ca, const struct certificate_kind *kind);
 void order_create(struct visit *visit);
 void order_post(struct visit *visit);
 void authz_new(struct visit *visit); /* newAuthz */

@@ -46,6 +46,7 @@ struct ca_failure {
 struct ca_failure *ca_failure_new(const struct problem *problem); /* no subproblems */
 void ca_failures_free(struct ca_failure *first);
 
+struct certificate_kind;
 struct ca_order;
 struct ca_account {
     struct ca_node by_key;
@@ -90,8 +91,9 @@ struct ca_order {
     int64_t not_before_ms, not_after_ms; /* as asked for; 0 = not */
     int64_t issue_ms;                    /* when a slow issuance ends; ACTOR_IDLE: none under way */
     struct ca_failure *error;
-    struct ca_certificate *certificate; /* NULL: not finalized */
-    struct ca_certificate *replaces;    /* NULL: it says of none */
+    const struct certificate_kind *kind; /* that it asked for; borrowed of the profile; NULL: none */
+    struct ca_certificate *certificate;  /* NULL: not finalized */
+    struct ca_certificate *replaces;     /* NULL: it says of none */
     uint32_t n_links;
     uint32_t n_waiting; /* authorizations that have not been valid yet */
     struct ca_link links[];

@@ -249,6 +249,7 @@ static const char *const keys[] = {
     "alternate_chains",
     "chain_length",
     "revocation_reasons",
+    "certificate_profiles",
     "ocsp_lifetime",
     "terms",
     "external_account_required",

@@ -52,6 +52,12 @@ enum client_retry {
 };
 /* What this CA makes of certificates: plan/profile_certs.c. */
 enum { REASON_COUNT = 11 }; /* codes of RFC 5280 section 5.3.1 */
+/* A kind of certificate that an order may ask for by name: "profile" in draft-ietf-acme-profiles. */
+struct certificate_kind {
+    struct str name, title;
+    int64_t lifetime_ms;
+};
+enum { PROFILE_MAX_KINDS = 8 };
 struct certificate_rules {
     bool ip_identifiers;          /* RFC 8738 */
     int alternate_chains;         /* roots besides the first that certify the same intermediate */
@@ -59,8 +65,10 @@ struct certificate_rules {
     int renewal_from, renewal_to; /* percent of a lifetime when renewal is suggested (RFC 9773); 0, 0: not offered */
     int64_t renewal_again_ms;
     struct str renewal_explanation; /* URL; empty: none */
-    int64_t ocsp_lifetime_ms;       /* of an OCSP answer and of a CRL */
-    unsigned revocation_reasons;    /* a bit for each code that a client may give */
+    struct certificate_kind kinds[PROFILE_MAX_KINDS];
+    size_t n_kinds;              /* 0: the extension is not offered */
+    int64_t ocsp_lifetime_ms;    /* of an OCSP answer and of a CRL */
+    unsigned revocation_reasons; /* a bit for each code that a client may give */
 };
 /* Which address of a name is tried first, and when the other family's follows. */
 enum address_order { V6_FIRST, V4_FIRST };

@@ -436,6 +436,22 @@ static void test_certificate_rules(void **state)
     refused("{\"renewal_window\": \"1%..%\"}", 26, "\"1%..%\" is no part");
     refused("{\"renewal_window\": \"%..%\"}", 26, "\"%..%\" is no part");
     refused("{\"renewal_window\": \"1%..1000%\"}", 26, "\"1%..1000%\" is no part");
+    bench = load("boulder");
+    assert_int_equal(bench->profile.certs.n_kinds, 3);
+    assert_true(str_is(bench->profile.certs.kinds[1].name, "shortlived"));
+    assert_int_equal(bench->profile.certs.kinds[1].lifetime_ms, INT64_C(160) * 3600 * 1000);
+    done(bench);
+    /* What a profile says takes the place of what its base says. */
+    bench = read_value(
+        "{\"base\": \"boulder\", \"certificate_profiles\": {\"x\": {\"title\": \"t\", \"lifetime\": \"1m\"}}}", OK);
+    assert_int_equal(bench->profile.certs.n_kinds, 1);
+    assert_true(str_is(bench->profile.certs.kinds[0].title, "t"));
+    done(bench);
+    refused("{\"certificate_profiles\": {\"a b\": {}}}", 33, "the name of a certificate profile has 1 to 60");
+    refused("{\"certificate_profiles\": {\"a\": {\"lifetime\": \"1d\"}}}", 38,
+            "a certificate profile needs a \"title\"");
+    refused("{\"certificate_profiles\": {\"a\": {\"title\": \"t\", \"lifetime\": \"1s\"}}}", 65, "");
+    refused("{\"certificate_profiles\": []}", 32, "");
     refused("{\"chain_length\": 0}", 24, "0 is not within 1 and 8");
     refused("{\"alternate_chains\": 9}", 28, "9 is not within 0 and 8");
     refused("{\"revocation_reasons\": [1, 11]}", 34, "11 is not within 0 and 10");

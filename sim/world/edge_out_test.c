@@ -409,6 +409,7 @@ static void test_places_that_are_none(void **state)
         assert_int_equal(asker.got, 1);
         assert_int_equal(asker.tls.delivery.how, DELIVER_REFUSED);
         server_close(&server);
+        arena_done(&asker.arena);
     }
 }
 
