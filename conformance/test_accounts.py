@@ -31,7 +31,7 @@ def a_ca(folder, **profile):
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    with a_ca(tmp_path_factory.mktemp("plain")) as server:
+    with a_ca(tmp_path_factory.mktemp("plain"), pre_authorization=True) as server:
         yield server
 
 
@@ -396,7 +396,7 @@ def test_pre_authorization_refused(client, identifier, kind):
 
 
 def test_no_pre_authorization(tmp_path):
-    with a_ca(tmp_path, base="boulder") as server:
+    with a_ca(tmp_path) as server:
         client = Client(server)
         assert "newAuthz" not in client.directory
         client.register().ok(201)
@@ -466,7 +466,7 @@ def test_limit_of_accounts(tmp_path):
 
 
 def test_limit_of_failed_validations(tmp_path):
-    with a_ca(tmp_path, rate_limits={"failed-validation": "1 per 7d"}, retry="none") as server:
+    with a_ca(tmp_path, rate_limits={"failed-validation": "1 per 7d"}, retry="none", pre_authorization=True) as server:
         server.target.start("wrong-body")
         client = Client(server)
         client.register().ok(201)

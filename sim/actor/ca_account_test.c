@@ -410,6 +410,7 @@ static void test_terms_change(void **state)
     struct desk *desk = desk_new("rfc8555");
     struct directory_doc directory;
     desk->profile.terms = STR("terms/v1");
+    desk->profile.pre_authorization = true;
     desk_open(desk);
     new_account(desk, "{\"termsOfServiceAgreed\":false}");
     assert_terms_asked_for(desk, CA_BASE "/terms/v1");

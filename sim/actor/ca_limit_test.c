@@ -113,6 +113,7 @@ static void test_failed_validations(void **state)
     (void)state;
     struct desk *desk = desk_limited(LIMIT_FAILED_VALIDATION, 2, 3600000);
     desk->profile.retry.count = 0;
+    desk->profile.pre_authorization = true;
     desk_open(desk);
     register_account(desk);
     for (int i = 0; i < 2; i++) {
@@ -186,6 +187,13 @@ static void test_the_longest_wait_counts(void **state)
 /* --- pre-authorization --- */
 #define NEW_AUTHZ(name) "{\"identifier\":{\"type\":\"dns\",\"value\":\"" name "\"}}"
 
+static struct desk *desk_that_authorizes_ahead(void)
+{
+    struct desk *desk = desk_new("rfc8555");
+    desk->profile.pre_authorization = true;
+    return desk;
+}
+
 static struct str new_authz(struct desk *desk, const char *payload)
 {
     post(desk, at(desk, "/new-authz"), payload);
@@ -196,7 +204,7 @@ static struct str new_authz(struct desk *desk, const char *payload)
 static void test_pre_authorization(void **state)
 {
     (void)state;
-    struct desk *desk = desk_new("rfc8555");
+    struct desk *desk = desk_that_authorizes_ahead();
     struct directory_doc directory;
     struct authz_doc doc;
     desk_open(desk);
@@ -239,7 +247,7 @@ static void test_pre_authorization(void **state)
 static void test_pending_pre_authorization_serves_an_order(void **state)
 {
     (void)state;
-    struct desk *desk = desk_new("rfc8555");
+    struct desk *desk = desk_that_authorizes_ahead();
     desk_open(desk);
     register_account(desk);
     struct str authz = new_authz(desk, NEW_AUTHZ("a.example.test"));
@@ -260,7 +268,7 @@ static void test_pending_pre_authorization_serves_an_order(void **state)
 static void test_pre_authorization_of_a_deactivated_account(void **state)
 {
     (void)state;
-    struct desk *desk = desk_new("rfc8555");
+    struct desk *desk = desk_that_authorizes_ahead();
     desk_open(desk);
     register_account(desk);
     desk->authz[0] = new_authz(desk, NEW_AUTHZ("a.example.test"));
@@ -290,7 +298,7 @@ static void test_pre_authorization_refused(void **state)
         {"{}",                                                                "malformed"            },
         {"",                                                                  "malformed"            },
     };
-    struct desk *desk = desk_new("rfc8555");
+    struct desk *desk = desk_that_authorizes_ahead();
     desk_open(desk);
     register_account(desk);
     for (size_t i = 0; i < COUNTOF(rows); i++) {
@@ -299,7 +307,7 @@ static void test_pre_authorization_refused(void **state)
     }
     desk_free(desk);
 
-    desk = desk_new("boulder");
+    desk = desk_new("rfc8555");
     struct directory_doc directory;
     desk_open(desk);
     get(desk, "GET", "/dir");

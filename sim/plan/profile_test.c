@@ -244,26 +244,17 @@ static void test_whom_it_serves(void **state)
     assert_true(str_is(bench->profile.terms, "terms"));
     assert_int_equal(bench->profile.orders_per_page, 50);
     assert_int_equal(bench->profile.n_external_accounts, 0);
-    assert_true(bench->profile.pre_authorization);
+    assert_false(bench->profile.pre_authorization);
     for (int limit = 0; limit < LIMIT_COUNT; limit++)
         assert_int_equal(bench->profile.limits[limit].count, 0);
     done(bench);
-    size_t n;
-    const char *const *names = profile_names(&n);
-    for (size_t i = 0; i < n; i++) { /* no CA that is served by many clients has it */
-        bench = load(names[i]);
-        assert_int_equal(bench->profile.pre_authorization,
-                         strcmp(names[i], "rfc8555") == 0 || strcmp(names[i], "same-authz") == 0);
-        done(bench);
-    }
-
     bench = read_value("{\"terms\": \"terms/v2\", \"external_account_required\": true, \"external_accounts\": "
-                       "{\"kid-1\": \"AAECAwQFBgcICQoLDA0ODw\"}, \"pre_authorization\": false, \"orders_per_page\": 2, "
+                       "{\"kid-1\": \"AAECAwQFBgcICQoLDA0ODw\"}, \"pre_authorization\": true, \"orders_per_page\": 2, "
                        "\"rate_limits\": {\"new-order\": \"300 per 3h\", \"new-account\": \"none\"}}",
                        OK);
     const struct profile *p = &bench->profile;
     assert_true(str_is(p->terms, "terms/v2"));
-    assert_true(p->external_account_required && !p->pre_authorization);
+    assert_true(p->external_account_required && p->pre_authorization);
     assert_int_equal(p->n_external_accounts, 1);
     assert_true(str_is(p->external_accounts[0].kid, "kid-1"));
     assert_int_equal(p->external_accounts[0].mac_key.n, 16);
