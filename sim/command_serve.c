@@ -3,13 +3,13 @@
 #include "actor/va.h"
 #include "base/when.h"
 #include "command.h"
+#include "stay.h"
 #include "world/clock.h"
 #include "world/edge_fetch.h"
 #include "world/edge_listen.h"
 
 #include <argp.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,16 +86,6 @@ static error_t parse(int key, char *word, struct argp_state *state)
     default: return ARGP_ERR_UNKNOWN;
     }
     return 0;
-}
-
-static struct hall *volatile serving;
-static volatile sig_atomic_t stop_asked;
-
-static void on_signal(int number)
-{
-    (void)number;
-    stop_asked = 1;
-    if (serving) hall_stop(serving);
 }
 
 /* Seats: the edge that clients come through, the CA, its validator, what that meets, and the way out. */
@@ -205,10 +195,7 @@ static int serve(struct arena *arena, const struct arguments *args, const struct
     printf("acmedrill %s - a CA like %.*s - seed %llu\ndirectory %.*s\ntrust     %s\n", ACMEDRILL_VERSION,
            STR_ARGS(profile->name), (unsigned long long)args->seed, STR_ARGS(url), args->trust);
     fflush(stdout);
-    serving = hall;
-    if (stop_asked) hall_stop(hall); /* it came before there was a hall to stop */
-    hall_run(hall);
-    serving = NULL;
+    stay_run(hall);
     hall_free(hall);
     if (history.sink) fclose(history.sink);
     history_done(&history);
@@ -236,10 +223,7 @@ int command_serve(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &args);
     if (!args.seeded && getrandom(&args.seed, sizeof args.seed, 0) != (ssize_t)sizeof args.seed) args.seed = 1;
     args.seed &= INT64_MAX;
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    stay_prepare();
     if (args.scenario) {
         char *word = (char *)args.scenario;
         status = scenarios_open(&arena, &word, 1, NULL, &set);

@@ -35,6 +35,9 @@ struct tls_answer {
     struct str san;           /* dns names of the certificate, joined by "," */
     bool self_signed, has_extension, critical;
     struct str digest; /* 32 raw bytes of the acmeIdentifier extension */
+    /* For an edge to act out: the extension stands under the number of a draft, the certificate has expired, another
+     * one follows it. */
+    bool obsolete_oid, expired, second_certificate;
 };
 
 /* One validation query. `attempt` counts from 1 per challenge. */
