@@ -3,6 +3,7 @@
 #include "command.h"
 #include "stay.h"
 #include "world/clock.h"
+#include "world/edge_alpn.h"
 #include "world/edge_dns_tcp.h"
 #include "world/edge_listen.h"
 
@@ -175,6 +176,18 @@ static enum err open_dns(struct responders *all, const char *address, int port)
     return OK;
 }
 
+static enum err open_tls(struct responders *all, const char *address, int port)
+{
+    struct edge *edge;
+    enum err err = edge_alpn_new(
+        &(struct edge_alpn_options){.address = address, .port = port, .to = {SEAT_BOARD}, .seed = rng_u64(&all->rng)},
+        &edge);
+    if (err != OK) return err;
+    edge_alpn_seated(edge, seat(all, edge, SERVICE_TLS));
+    note_up(all, SERVICE_TLS, address, edge_alpn_port(edge));
+    return OK;
+}
+
 static struct str read_file(struct arena *arena, const char *path)
 {
     FILE *file = fopen(path, "rb");
@@ -205,7 +218,7 @@ static enum err open_one(struct responders *all, enum service service, const cha
     case SERVICE_HTTPS: return open_http(all, service, address, port, all->chain, all->key);
     case SERVICE_DNS: return open_dns(all, address, port);
     case SERVICE_DOH: return open_doh(all, address, port);
-    case SERVICE_TLS:
+    case SERVICE_TLS: return open_tls(all, address, port);
     case SERVICES: break;
     }
     return ERR_NOT_FOUND;

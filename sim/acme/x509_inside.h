@@ -22,6 +22,20 @@ enum { NAME_DNS = DER_CONTEXT | 2, NAME_IP = DER_CONTEXT | 7 };
 
 enum { MAX_DNS_NAME = 253, MAX_COMMON_NAME = 64 };
 
+/* --- writing, RFC 5280 section 4.1 --- */
+struct certificate {
+    const struct key *issuer_key;
+    struct str issuer_name, subject_name; /* Name */
+    struct str spki, extensions;
+    int64_t not_before_ms, not_after_ms;
+};
+/* A Name of an organization (NULL: none) and a common name (empty: none). */
+struct str x509_name_write(struct arena *arena, const char *organization, struct str common_name);
+void x509_extension_add(struct buf *out, const char *oid, bool critical, struct str value);
+/* subjectAltName. `addresses`: a name that is an IP address in text becomes an iPAddress. */
+void x509_san_add(struct buf *out, const struct str *names, size_t n, bool addresses, bool critical);
+enum err x509_write(struct arena *arena, const struct certificate *certificate, struct rng *rng, struct str *ret_der);
+
 /* What we take for a dns name in a certificate: printable ASCII without spaces, and not too long. */
 bool dns_name_legal(struct str name);
 

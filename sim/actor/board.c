@@ -99,6 +99,17 @@ static void on_page(struct board *board, struct turn *turn, const struct msg *in
 
 /* --- tls-alpn-01 (RFC 8737) --- */
 
+/* Among those that are offered, joined by commas. */
+static bool offers(struct str protocols, const char *wanted)
+{
+    struct str each;
+    while (protocols.n) {
+        str_cut(protocols, ',', &each, &protocols);
+        if (str_is(each, wanted)) return true;
+    }
+    return false;
+}
+
 static void on_hello(struct board *board, struct turn *turn, const struct msg *in)
 {
     static const struct answer ok = {.kind = ANSWER_OK, .times = 1};
@@ -109,7 +120,7 @@ static void on_hello(struct board *board, struct turn *turn, const struct msg *i
     struct msg *msg = outbox_post(turn->out, MSG_TLS_ANSWER, in->from, in->flow);
     struct pin *pin = pins_find(&board->pins, PIN_TLS, name);
     struct answer_values values = {.name = name, .place = name};
-    if (!pin || !str_is(hello->alpn, "acme-tls/1")) {
+    if (!pin || !offers(hello->alpn, "acme-tls/1")) {
         msg->as.tls_answer.alert = pin ? STR("no_application_protocol") : STR("unrecognized_name");
         return;
     }

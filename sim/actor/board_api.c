@@ -82,27 +82,21 @@ static bool challenge_of(enum extra extra, enum challenge_type *ret)
     return true;
 }
 
-/* A member that looks like one of ours but is none would be left out in silence: it is a slip. */
-static void find_slips(const struct call_row *row, const struct call *call)
+/* A member that looks like one of those we add but is none would be left out in silence: it is a slip. */
+static void find_slips(const struct call_row *row, const struct call *call, enum challenge_type type)
 {
-    const char *known[24];
-    size_t n = 0, n_answer = 0;
-    enum challenge_type type;
+    const char *words[16];
+    size_t n = 0, i;
     struct node_walk walk = {0};
     struct node node;
     struct str name;
-    if (!challenge_of(row->extra, &type)) return;
-    const char *const *answer = answers_members(type, &n_answer);
-    for (size_t i = 0; i < n_answer; i++)
-        known[n++] = answer[i];
-    known[n++] = "answers";
-    known[n++] = row->key;
-    if (row->value) known[n++] = row->value;
+    const char *const *members = answers_members(type, &n);
+    memcpy(words, members, n * sizeof *words);
+    words[n++] = "answers";
     while (node_next(&call->desk, call->root, &walk, &name, &node)) {
-        bool found = false;
-        for (size_t i = 0; i < n && !found; i++)
-            found = str_is_nocase(name, known[i]);
-        if (!found && str_nearest(name, known, n)) node_unknown(&call->desk, node, true, "member", name, known, n);
+        bool known = str_index(name, words, n, &i) || str_is_nocase(name, row->key) ||
+                     (row->value && str_is_nocase(name, row->value));
+        if (!known && str_nearest(name, words, n)) node_unknown(&call->desk, node, true, "member", name, words, n);
     }
 }
 
@@ -114,7 +108,7 @@ static void read_answers(const struct call_row *row, const struct call *call, st
     struct desk desk = {.arena = &pin->arena, .complaints = call->desk.complaints};
     struct answers *answers = ARENA_NEW(call->turn->arena, struct answers);
     struct node list = member(call, "answers");
-    find_slips(row, call);
+    find_slips(row, call, type);
     if (list.value) answers_read(&desk, list, type, answers);
     else answers_read_members(&desk, call->root, type, answers);
     if (!answers->n) return;

@@ -74,8 +74,12 @@ static void add_asked(struct buf *out, enum asked_kind kind, const struct asked 
         add_member(out, "ServerName", asked->texts[0], ",\n");
         buf_add_c(out, "      \"SupportedProtos\": ");
         if (asked->texts[1][0]) {
-            buf_add_c(out, "[\n         ");
-            buf_add_json(out, str_c(asked->texts[1]));
+            struct str rest = str_c(asked->texts[1]), each;
+            for (const char *before = "["; rest.n; before = ",") {
+                str_cut(rest, ',', &each, &rest);
+                buf_fmt(out, "%s\n         ", before);
+                buf_add_json(out, each);
+            }
             buf_add_c(out, "\n      ]\n");
         } else {
             buf_add_c(out, "null\n");

@@ -69,15 +69,15 @@ void board_answer_dns(struct board *board, struct turn *turn, const struct dns_q
             return;
         }
     }
-    if (!kind_of_type(query->type, &kind)) {
-        reply->rcode = DNS_NOTIMP;
-        return;
-    }
     /* One step along an alias, as the original does it: the rest is the resolver's. */
-    if (kind != PIN_CNAME) {
+    if (query->type != DNS_CNAME) {
         struct str alias = first_of(pins_find(&board->pins, PIN_CNAME, name));
         reply->alias = str_copy(&msg->arena, alias);
         if (alias.n) name = alias;
+    }
+    if (!kind_of_type(query->type, &kind)) {
+        reply->rcode = DNS_NOTIMP;
+        return;
     }
     struct pin *pin = pins_find(&board->pins, kind, name);
     if (kind == PIN_TXT && pin && (answer = pin_answer(pin)) != NULL) {

@@ -26,7 +26,7 @@ enum msg_kind {
 };
 
 struct tls_hello {
-    struct str name, alpn; /* SNI; "acme-tls/1" */
+    struct str name, alpn; /* SNI; "acme-tls/1", several joined by "," */
 };
 struct tls_answer {
     struct delivery delivery; /* refused, reset, hang ...; whole = a handshake happened */
