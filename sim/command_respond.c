@@ -282,7 +282,7 @@ static void note_start(struct history *history, const struct arguments *args)
 static void say_one(const struct responders *all, enum service service, const char *place)
 {
     const char *form = services[service].place, *hole = strstr(form, "%s");
-    if (all->args->as_original) printf("pebble-challtestsrv - %s %s\n", services[service].start, place);
+    if (all->args->as_original) printf(ORIGINAL_NAME " - %s %s\n", services[service].start, place);
     else printf("%-12s %.*s%s%s\n", services[service].word, (int)(hole - form), form, place, hole + 2);
 }
 
@@ -336,7 +336,7 @@ static int start(int argc, char **argv, bool as_original)
     static const char doc[] =
         "Stays up as the places where an ACME server looks for challenges, until it is stopped (Ctrl-C). What they "
         "show "
-        "is told over the management interface, in JSON, as pebble-challtestsrv has it: add-http01, set-txt, "
+        "is told over the management interface, in JSON, as " ORIGINAL_NAME " has it: add-http01, set-txt, "
         "add-tlsalpn01 and so on.\vA PLACE is ADDRESS:PORT; \":PORT\" means every address, port 0 asks for a free one, "
         "several are separated by commas, and "
         "an empty one turns the server off. A single dash before an option will do.";

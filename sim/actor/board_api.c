@@ -1,4 +1,4 @@
-/* The board's management interface: pebble-challtestsrv's calls, its answers and its tolerance (members in any case,
+/* The board's management interface: challtestsrv's calls, its answers and its tolerance (members in any case,
  * unknown ones ignored), and the members that we add. */
 #include "actor/board_inside.h"
 
