@@ -16,7 +16,11 @@ enum exit_status {
 };
 
 typedef int command_fn(int argc, char **argv);
-command_fn command_run, command_serve, command_lint, command_list, command_show, command_judge, command_adapters;
+command_fn command_run, command_serve, command_respond, command_challtestsrv, command_lint, command_list, command_show,
+    command_judge, command_adapters;
+
+/* The program that `respond` can stand in for, and whose name it then goes by. */
+#define ORIGINAL_NAME "pebble-challtestsrv"
 
 /* Prints complaints to stderr, one line each. */
 void complaints_print(const struct complaints *complaints);

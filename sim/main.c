@@ -9,14 +9,17 @@ static const struct {
     command_fn *run;
     const char *arguments, *help;
 } commands[] = {
-    {"run",      command_run,      "[SCENARIO...]",
-     "rehearse scenarios: simulate both sides, or put a client or a server under test"                                  },
-    {"list",     command_list,     "[WHAT]",        "list scenarios, profiles, events, faults, rules, clauses or habits"},
-    {"show",     command_show,     "SCENARIO...",   "tell in prose what a scenario does, without running it"            },
-    {"lint",     command_lint,     "[SCENARIO...]", "check scenario files; complaints are FILE:LINE:COLUMN: text"       },
-    {"judge",    command_judge,    "PATH...",       "judge a stored history again, without any network"                 },
-    {"serve",    command_serve,    "",              "stay up as a CA on HTTPS, with a profile or a scenario"            },
-    {"adapters", command_adapters, "",              "list the clients and servers that can be put under test here"      },
+    {"run",          command_run,          "[SCENARIO...]",
+     "rehearse scenarios: simulate both sides, or put a client or a server under test"                                          },
+    {"list",         command_list,         "[WHAT]",        "list scenarios, profiles, events, faults, rules, clauses or habits"},
+    {"show",         command_show,         "SCENARIO...",   "tell in prose what a scenario does, without running it"            },
+    {"lint",         command_lint,         "[SCENARIO...]", "check scenario files; complaints are FILE:LINE:COLUMN: text"       },
+    {"judge",        command_judge,        "PATH...",       "judge a stored history again, without any network"                 },
+    {"serve",        command_serve,        "",              "stay up as a CA on HTTPS, with a profile or a scenario"            },
+    {"respond",      command_respond,      "",
+     "stay up as challenge responders: HTTP, HTTPS, DNS, TLS, and an interface to fill them"                                    },
+    {"challtestsrv", command_challtestsrv, "",              "the same under the options and with the words of " ORIGINAL_NAME   },
+    {"adapters",     command_adapters,     "",              "list the clients and servers that can be put under test here"      },
 };
 
 static void help(FILE *out)
@@ -27,8 +30,8 @@ static void help(FILE *out)
         "usage: acmedrill COMMAND [ARGUMENT...]\n\n",
         out);
     for (size_t i = 0; i < COUNTOF(commands); i++)
-        fprintf(out, "  %-9s %-14s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
-    fputs("  version                  print the version\n\n"
+        fprintf(out, "  %-12s %-14s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
+    fputs("  version                     print the version\n\n"
           "Start with `acmedrill run`: it simulates all scenarios. `acmedrill COMMAND --help` tells more.\n"
           "Exit status: 0 as expected, 1 failures, 2 usage, 3 invalid file, 4 nothing ran, 5 target did not start,\n"
           "70 our own fault, 130 interrupted.\n",
@@ -39,6 +42,7 @@ int main(int argc, char **argv)
 {
     const char *names[COUNTOF(commands)];
     const char *word = argc > 1 ? argv[1] : "";
+    if (argc > 0 && str_ends(str_c(argv[0]), ORIGINAL_NAME)) return command_challtestsrv(argc, argv);
     if (!*word) {
         help(stderr);
         return EXIT_USAGE;

@@ -6,6 +6,7 @@
 #include "command.h"
 #include "control.h"
 #include "https.h"
+#include "stay.h"
 #include "world/clock.h"
 #include "world/edge_fetch.h"
 #include "world/edge_handshake.h"
@@ -15,7 +16,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,16 +35,6 @@ struct service {
     struct str status_url;
     struct hall *hall;
 };
-
-static struct hall *volatile running;
-static volatile sig_atomic_t stop_asked;
-
-static void on_signal(int number)
-{
-    (void)number;
-    stop_asked = 1;
-    if (running) hall_stop(running);
-}
 
 /* 0.0.0.0 and :: are where one listens, not where one goes. */
 static bool is_everywhere(const char *address)
@@ -247,10 +237,7 @@ static void serve(struct service *service)
     places.directory_url = take_seats(service);
     note_start(service);
     if (service->how->greet) service->how->greet(service->how, &places);
-    running = service->hall;
-    if (stop_asked) hall_stop(service->hall); /* it came before there was a hall to stop */
-    hall_run(service->hall);
-    running = NULL;
+    stay_run(service->hall);
     hall_free(service->hall);
 }
 
@@ -259,11 +246,8 @@ int serving_run(const struct serving *serving)
     struct service service = {
         .how = serving, .history = {.start_ms = clock_real_utc_ms(), .flush = true, .forget = true}
     };
-    struct sigaction action = {.sa_handler = on_signal};
     struct rng rng, own;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    stay_prepare();
     rng_seed(&rng, serving->seed);
     rng_fork(&rng, "issuer", &own);
     struct issuer_shape shape = profile_issuer_shape(serving->profile);

@@ -541,7 +541,7 @@ static void test_certificate_members(void **state)
     assert_string_equal(read.replaces.at, "x.y");
     assert_string_equal(read.profile.at, "a");
     assert_int_equal(order_read(&arena, STR("{\"replaces\":1}"), &read), ERR_MALFORMED);
-    assert_int_equal(order_read(&arena, STR("{\"profile\":null}"), &read), ERR_MALFORMED);
+    assert_int_equal(order_read(&arena, STR("{\"profile\":[]}"), &read), ERR_MALFORMED);
     struct renewal_doc renewal = {STR("S"), STR("E"), {0}};
     assert_string_equal(renewal_write(&arena, &renewal).at, "{\"suggestedWindow\":{\"start\":\"S\",\"end\":\"E\"}}");
     renewal.explanation = STR("U");

@@ -72,7 +72,7 @@ static void extension_close(struct buf *out, size_t opened, size_t value)
     der_close(out, opened);
 }
 
-void extension_add(struct buf *out, const char *oid, bool critical, struct str value)
+void x509_extension_add(struct buf *out, const char *oid, bool critical, struct str value)
 {
     size_t inner, opened = extension_open(out, oid, critical, &inner);
     buf_add(out, value);
@@ -80,7 +80,7 @@ void extension_add(struct buf *out, const char *oid, bool critical, struct str v
 }
 
 /* A name that is an IP address in text becomes an iPAddress. */
-static void san_add(struct buf *out, const struct str *names, size_t n, bool critical)
+void x509_san_add(struct buf *out, const struct str *names, size_t n, bool critical)
 {
     size_t inner, opened = extension_open(out, OID_SUBJECT_ALT_NAME, critical, &inner);
     size_t list = der_open(out, DER_SEQUENCE);
@@ -168,12 +168,6 @@ static void urls_add(struct buf *out, const struct issuer_urls *urls)
 
 /* --- certificates: RFC 5280 section 4.1 ------------------------------------------------------------------------------
  */
-struct certificate {
-    const struct key *issuer_key;
-    struct str issuer_name, subject_name; /* Name */
-    struct str spki, extensions;
-    int64_t not_before_ms, not_after_ms;
-};
 
 static void name_part_add(struct buf *out, const char *oid, unsigned tag, struct str value)
 {
@@ -184,7 +178,7 @@ static void name_part_add(struct buf *out, const char *oid, unsigned tag, struct
     der_close(out, set);
 }
 
-static struct str name_write(struct arena *arena, const char *organization, struct str common_name)
+struct str x509_name_write(struct arena *arena, const char *organization, struct str common_name)
 {
     struct buf out = {.arena = arena};
     size_t opened = der_open(&out, DER_SEQUENCE);
@@ -194,8 +188,7 @@ static struct str name_write(struct arena *arena, const char *organization, stru
     return buf_str(&out);
 }
 
-static enum err certificate_write(struct arena *arena, const struct certificate *certificate, struct rng *rng,
-                                  struct str *ret_der)
+enum err x509_write(struct arena *arena, const struct certificate *certificate, struct rng *rng, struct str *ret_der)
 {
     struct buf out = {.arena = arena};
     unsigned char serial[SERIAL_OCTETS];
@@ -231,12 +224,12 @@ enum err csr_write(struct arena *arena, const struct key *key, const struct str 
     if (e) return e;
     size_t info = der_open(&out, DER_SEQUENCE);
     der_add_number(&out, STR(""));
-    buf_add(&out, name_write(arena, NULL, STR("")));
+    buf_add(&out, x509_name_write(arena, NULL, STR("")));
     buf_add(&out, key_spki(key, arena));
     size_t attributes = der_open(&out, DER_CONTEXT_CONSTRUCTED | 0), attribute = der_open(&out, DER_SEQUENCE);
     der_add(&out, DER_OID, STR(OID_EXTENSION_REQUEST));
     size_t set = der_open(&out, DER_SET), extensions = der_open(&out, DER_SEQUENCE);
-    san_add(&out, names, n, false);
+    x509_san_add(&out, names, n, false);
     der_close(&out, extensions);
     der_close(&out, set);
     der_close(&out, attribute);
@@ -255,7 +248,7 @@ static bool authority_start(struct authority *authority, struct arena *arena, en
     authority->id = key_id(arena, key_spki(authority->key, arena));
     const unsigned char *id = (const unsigned char *)authority->id.at;
     authority->name =
-        name_write(arena, "acmedrill", str_fmt(arena, "acmedrill %s %02x%02x%02x", what, id[0], id[1], id[2]));
+        x509_name_write(arena, "acmedrill", str_fmt(arena, "acmedrill %s %02x%02x%02x", what, id[0], id[1], id[2]));
     return true;
 }
 
@@ -263,8 +256,8 @@ static bool authority_certify(struct authority *subject, const struct authority 
                               struct arena *arena, struct rng *rng, int64_t now_ms)
 {
     struct buf extensions = {.arena = arena};
-    extension_add(&extensions, OID_BASIC_CONSTRAINTS, true, constraints);
-    extension_add(&extensions, OID_KEY_USAGE, true, SIGNS_CERTIFICATES_AND_CRLS);
+    x509_extension_add(&extensions, OID_BASIC_CONSTRAINTS, true, constraints);
+    x509_extension_add(&extensions, OID_KEY_USAGE, true, SIGNS_CERTIFICATES_AND_CRLS);
     key_ids_add(&extensions, subject->id, by->id);
     struct certificate certificate = {
         .issuer_key = by->key,
@@ -275,7 +268,7 @@ static bool authority_certify(struct authority *subject, const struct authority 
         .not_before_ms = now_ms - CA_BACK_MS,
         .not_after_ms = now_ms + CA_AHEAD_MS,
     };
-    if (certificate_write(arena, &certificate, rng, &subject->der)) return false;
+    if (x509_write(arena, &certificate, rng, &subject->der)) return false;
     subject->pem = certificate_pem(arena, subject->der);
     return true;
 }
@@ -404,27 +397,27 @@ static enum err leaf_issue(const struct issuer *issuer, struct arena *arena, con
     enum err e = names_check(leaf->names, leaf->n);
     if (e) return e;
     struct str subject = common_name(leaf), spki = key_spki(leaf->key, arena);
-    extension_add(&extensions, OID_KEY_USAGE, true, key_kind(leaf->key) == KEY_RSA ? SIGNS_AND_ENCIPHERS : SIGNS);
+    x509_extension_add(&extensions, OID_KEY_USAGE, true, key_kind(leaf->key) == KEY_RSA ? SIGNS_AND_ENCIPHERS : SIGNS);
     size_t inner, opened = extension_open(&extensions, OID_EXTENDED_KEY_USAGE, false, &inner);
     size_t usages = der_open(&extensions, DER_SEQUENCE);
     der_add(&extensions, DER_OID, STR(OID_SERVER_AUTH));
     der_close(&extensions, usages);
     extension_close(&extensions, opened, inner);
-    extension_add(&extensions, OID_BASIC_CONSTRAINTS, true, NO_CA);
+    x509_extension_add(&extensions, OID_BASIC_CONSTRAINTS, true, NO_CA);
     key_ids_add(&extensions, key_id(arena, spki), by->id);
     /* RFC 5280 section 4.2.1.6: critical if the subject is empty. */
-    san_add(&extensions, leaf->names, leaf->n, subject.n == 0);
+    x509_san_add(&extensions, leaf->names, leaf->n, subject.n == 0);
     urls_add(&extensions, &issuer->urls);
     struct certificate certificate = {
         .issuer_key = by->key,
         .issuer_name = by->name,
-        .subject_name = name_write(arena, NULL, subject),
+        .subject_name = x509_name_write(arena, NULL, subject),
         .spki = spki,
         .extensions = buf_str(&extensions),
         .not_before_ms = leaf->not_before_ms,
         .not_after_ms = leaf->not_after_ms,
     };
-    return certificate_write(arena, &certificate, rng, ret_der);
+    return x509_write(arena, &certificate, rng, ret_der);
 }
 
 enum err issuer_issue(const struct issuer *issuer, struct arena *arena, const struct csr *csr, int64_t not_before_ms,

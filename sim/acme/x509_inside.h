@@ -28,6 +28,21 @@ enum { NAME_DNS = DER_CONTEXT | 2, NAME_URI = DER_CONTEXT | 6, NAME_IP = DER_CON
 
 enum { MAX_DNS_NAME = 253, MAX_COMMON_NAME = 64 };
 
+/* --- writing, RFC 5280 section 4.1 --- */
+struct certificate {
+    const struct key *issuer_key;
+    struct str issuer_name, subject_name; /* Name */
+    struct str spki, extensions;
+    int64_t not_before_ms, not_after_ms;
+};
+/* A Name of an organization (NULL: none) and a common name (empty: none). */
+struct str x509_name_write(struct arena *arena, const char *organization, struct str common_name);
+/* An extension whose value has this DER. */
+void x509_extension_add(struct buf *out, const char *oid, bool critical, struct str value);
+/* subjectAltName. A name that is an IP address in text becomes an iPAddress. */
+void x509_san_add(struct buf *out, const struct str *names, size_t n, bool critical);
+enum err x509_write(struct arena *arena, const struct certificate *certificate, struct rng *rng, struct str *ret_der);
+
 /* What we take for a dns name in a certificate: printable ASCII without spaces, and not too long. */
 bool dns_name_legal(struct str name);
 
@@ -50,8 +65,6 @@ struct issuer {
 struct str signature_algorithm(const struct key *key);
 /* SEQUENCE { what, algorithm, signature over what }: certificate, CSR, CRL, OCSP response. */
 enum err signed_write(struct arena *arena, const struct key *key, struct str what, struct str *ret_der);
-/* An extension whose value has this DER. */
-void extension_add(struct buf *out, const char *oid, bool critical, struct str value);
 void authority_id_add(struct buf *out, struct str authority_id);
 /* The octets of a key's BIT STRING: what key identifiers are hashes of. */
 struct str spki_bits(struct str spki);

@@ -220,7 +220,7 @@ static enum err revoked_add(struct buf *out, struct arena *arena, const struct c
         struct buf value = {.arena = arena};
         der_add(&value, DER_ENUMERATED, (struct str){&reason, 1});
         size_t extensions = der_open(out, DER_SEQUENCE);
-        extension_add(out, OID_REASON_CODE, false, buf_str(&value));
+        x509_extension_add(out, OID_REASON_CODE, false, buf_str(&value));
         der_close(out, extensions);
     }
     der_close(out, opened);
@@ -234,7 +234,7 @@ static void crl_extensions_add(struct buf *out, const struct authority *by, stru
     der_add_number(&value, number_octets(number, room));
     size_t tagged = der_open(out, DER_CONTEXT_CONSTRUCTED | 0), extensions = der_open(out, DER_SEQUENCE);
     authority_id_add(out, by->id);
-    extension_add(out, OID_CRL_NUMBER, false, buf_str(&value));
+    x509_extension_add(out, OID_CRL_NUMBER, false, buf_str(&value));
     der_close(out, extensions);
     der_close(out, tagged);
 }

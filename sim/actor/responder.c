@@ -1,5 +1,7 @@
 #include "actor/responder.h"
 
+#include "actor/answer.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,14 +78,10 @@ static struct str lower(struct arena *arena, struct str s)
 
 static const struct answer *answer_at(const struct responder *responder, enum challenge_type type, size_t query)
 {
-    if (!responder->options.scenario) return &always_ok;
-    const struct answers *answers = &responder->options.scenario->answers[type];
-    for (size_t i = 0; i < answers->n; i++) {
-        size_t times = answers->at[i].times > 0 ? (size_t)answers->at[i].times : 1;
-        if (query < times || i + 1 == answers->n) return &answers->at[i];
-        query -= times;
-    }
-    return &always_ok;
+    const struct scenario *scenario = responder->options.scenario;
+    const struct answer *answer =
+        scenario ? answers_at(scenario->answers[type].at, scenario->answers[type].n, query) : NULL;
+    return answer ? answer : &always_ok;
 }
 
 /* NULL: more names than we keep. */
@@ -191,46 +189,6 @@ static struct str proof_at(const struct responder *responder, enum challenge_typ
 /* --- answers --------------------------------------------------------------------------------------------------------
  */
 
-struct values {
-    struct str proof, token, name, place;
-};
-
-/* {proof} {token} {name} {place} in a text; anything else in braces stands as it is. */
-static struct str filled(struct arena *arena, struct str text, const struct values *values)
-{
-    const struct {
-        const char *word;
-        struct str value;
-    } words[] = {
-        {"{proof}", values->proof},
-        {"{token}", values->token},
-        {"{name}",  values->name },
-        {"{place}", values->place}
-    };
-    struct buf buf = {.arena = arena};
-    if (text.n == 0 || !memchr(text.at, '{', text.n)) return str_copy(arena, text);
-    for (size_t i = 0; i < text.n; i++) {
-        struct str rest = {text.at + i, text.n - i};
-        size_t k = 0;
-        while (k < COUNTOF(words) && !(text.at[i] == '{' && str_starts(rest, words[k].word)))
-            k++;
-        if (k == COUNTOF(words)) {
-            buf_add_char(&buf, text.at[i]);
-        } else {
-            buf_add(&buf, words[k].value);
-            i += strlen(words[k].word) - 1;
-        }
-    }
-    return buf_str(&buf);
-}
-
-static struct delivery at_speed(const struct responder *responder, struct delivery delivery)
-{
-    delivery.over_ms /= responder->speed;
-    delivery.delay_ms /= responder->speed;
-    return delivery;
-}
-
 static void http_text(struct msg *msg, int status, struct str type, struct str body)
 {
     msg->as.response.status = status;
@@ -238,37 +196,11 @@ static void http_text(struct msg *msg, int status, struct str type, struct str b
     msg_header(msg, "Content-Type", type);
 }
 
-/* What the list says, or the proof itself. proof.at NULL: nothing is provisioned. */
-static void answer_http(const struct responder *responder, struct turn *turn, struct addr to, uint64_t flow,
-                        const struct answer *answer, const struct values *values)
-{
-    struct msg *msg = outbox_post(turn->out, MSG_RESPONSE, to, flow);
-    msg->as.response.delivery = at_speed(responder, answer->delivery);
-    msg->fault = answer->fault;
-    for (size_t i = 0; answer->headers && i < answer->headers->n; i++) {
-        char *name = arena_copy(&msg->arena, answer->headers->at[i].name.at, answer->headers->at[i].name.n);
-        msg_header(msg, name, filled(turn->arena, answer->headers->at[i].value, values));
-    }
-    bool typed = answer->headers && headers_count(answer->headers, "Content-Type");
-    if (answer->kind == ANSWER_OK) {
-        msg->as.response.status = values->proof.at ? 200 : 404;
-        msg->as.response.body = str_copy(&msg->arena, values->proof.at ? values->proof : STR("no such token\n"));
-    } else {
-        msg->as.response.status = answer->status;
-        msg->as.response.body = filled(&msg->arena, answer->body, values);
-        if (answer->redirect.n) msg_header(msg, "Location", filled(turn->arena, answer->redirect, values));
-    }
-    if (!typed && msg->as.response.status) {
-        bool text = str_starts(msg->as.response.body, "<");
-        msg_header(msg, "Content-Type", text ? STR("text/html") : STR("application/octet-stream"));
-    }
-}
-
 /* --- what is handed on to a real program -----------------------------------------------------------------------------
  */
 
 static struct pending *pend(struct responder *responder, const struct msg *in, const struct msg *out,
-                            const struct answer *answer, const struct values *values)
+                            const struct answer *answer, const struct answer_values *values)
 {
     struct pending *pending =
         &responder->pending[responder->next_pending++ % MAX_PENDING]; /* the oldest is forgotten */
@@ -282,7 +214,7 @@ static struct pending *pend(struct responder *responder, const struct msg *in, c
 }
 
 static void hand_on_request(struct responder *responder, struct turn *turn, const struct msg *in,
-                            const struct answer *answer, const struct values *values)
+                            const struct answer *answer, const struct answer_values *values)
 {
     struct msg *msg = outbox_post(turn->out, MSG_REQUEST, responder->options.outside, 0);
     const struct http_request *request = &in->as.request;
@@ -321,10 +253,10 @@ static void on_outside_response(struct responder *responder, struct turn *turn, 
     const struct http_response *response = &in->as.response;
     if (!pending) return;
     const struct answer *answer = pending->answer;
-    struct values values = {.name = pending->name, .place = pending->place, .token = pending->token};
+    struct answer_values values = {.name = pending->name, .place = pending->place, .token = pending->token};
     if (response->status == 200 && response->delivery.how == DELIVER_WHOLE) values.proof = str_trim(response->body);
     if (answer && answer->kind != ANSWER_OK && values.proof.n) {
-        answer_http(responder, turn, pending->asker, pending->asked, answer, &values);
+        answer_http(turn, answer, &values, responder->speed, pending->asker, pending->asked);
         pending_done(pending);
         return;
     }
@@ -336,7 +268,7 @@ static void on_outside_response(struct responder *responder, struct turn *turn, 
     for (size_t i = 0; answer && answer->headers && i < answer->headers->n; i++) {
         char *name = arena_copy(turn->arena, answer->headers->at[i].name.at, answer->headers->at[i].name.n);
         if (msg->as.response.headers) headers_set(msg->as.response.headers, name, (struct str){0});
-        msg_header(msg, name, filled(turn->arena, answer->headers->at[i].value, &values));
+        msg_header(msg, name, answer_filled(turn->arena, answer->headers->at[i].value, &values));
     }
     msg->as.response.status = response->status;
     msg->as.response.body = str_copy(&msg->arena, response->body);
@@ -345,7 +277,7 @@ static void on_outside_response(struct responder *responder, struct turn *turn, 
         msg->as.response.delivery.how = DELIVER_CLOSED;
     if (answer) {
         msg->fault = answer->fault;
-        struct delivery delivery = at_speed(responder, answer->delivery);
+        struct delivery delivery = answer_delivery(answer, responder->speed);
         if (response->delivery.how == DELIVER_WHOLE) msg->as.response.delivery = delivery;
     }
     pending_done(pending);
@@ -399,9 +331,9 @@ static struct str whereabouts(struct turn *turn, const struct url *url)
 }
 
 static void note_redirect(struct turn *turn, struct track *track, const struct answer *answer,
-                          const struct values *values, const struct url *asked)
+                          const struct answer_values *values, const struct url *asked)
 {
-    struct str to = filled(turn->arena, answer->redirect, values), fragment;
+    struct str to = answer_filled(turn->arena, answer->redirect, values), fragment;
     struct url url = *asked;
     if (track->redirected.n) return;
     str_cut(to, '#', &to, &fragment);
@@ -425,7 +357,7 @@ static void on_request(struct responder *responder, struct turn *turn, const str
 {
     struct url url;
     struct str rest;
-    struct values values = {0};
+    struct answer_values values = {0};
     bool outside = responder->options.outside.seat != 0;
     if (url_parse(in->as.request.url, &url) != OK) {
         http_text(outbox_post(turn->out, MSG_RESPONSE, in->from, in->flow), 400, STR("text/plain"),
@@ -441,7 +373,7 @@ static void on_request(struct responder *responder, struct turn *turn, const str
         values.place = str_fmt(turn->arena, HTTP_PLACE "%.*s", STR_ARGS(values.token));
         values.proof = proof_at(responder, CHALLENGE_HTTP_01, values.place);
         if (outside) hand_on_request(responder, turn, in, NULL, &values);
-        else answer_http(responder, turn, in->from, in->flow, &always_ok, &values);
+        else answer_http(turn, &always_ok, &values, responder->speed, in->from, in->flow);
         return;
     }
     if (!str_starts(url.path, HTTP_PLACE)) {
@@ -461,12 +393,12 @@ static void on_request(struct responder *responder, struct turn *turn, const str
                      answer->delivery.how == DELIVER_WHOLE && !answer->delivery.delay_ms;
         hand_on_request(responder, turn, in, plain ? NULL : answer, &values);
     } else {
-        answer_http(responder, turn, in->from, in->flow, answer, &values);
+        answer_http(turn, answer, &values, responder->speed, in->from, in->flow);
     }
 }
 
 static void hand_on_query(struct responder *responder, struct turn *turn, const struct msg *in,
-                          const struct values *values)
+                          const struct answer_values *values)
 {
     struct msg *msg = outbox_post(turn->out, MSG_DNS_QUERY, responder->options.outside, 0);
     msg->as.dns_query.name = str_copy(&msg->arena, in->as.dns_query.name);
@@ -478,7 +410,7 @@ static void on_dns_query(struct responder *responder, struct turn *turn, const s
 {
     struct str name = lower(turn->arena, in->as.dns_query.name);
     bool challenge = in->as.dns_query.type == DNS_TXT && str_starts(name, "_acme-challenge.");
-    struct values values = {.place = name};
+    struct answer_values values = {.place = name};
     const struct answer *answer = &always_ok;
     if (challenge) {
         values.proof = proof_at(responder, CHALLENGE_DNS_01, name);
@@ -497,14 +429,8 @@ static void on_dns_query(struct responder *responder, struct turn *turn, const s
     if (reply->type == DNS_A && responder->options.address.n)
         reply->records[reply->n_records++] = str_copy(&msg->arena, responder->options.address);
     if (!challenge) return;
-    reply->delivery = at_speed(responder, answer->delivery);
-    msg->fault = answer->fault;
-    if (answer->kind != ANSWER_OK) {
-        reply->rcode = answer->rcode;
-        for (size_t i = 0; i < answer->n_records; i++)
-            reply->records[reply->n_records++] = filled(&msg->arena, answer->records[i], &values);
-        return;
-    }
+    answer_dns(msg, answer, &values, responder->speed);
+    if (answer->kind != ANSWER_OK) return;
     for (size_t i = 0; i < responder->n_book && reply->n_records < DNS_MAX_RECORDS; i++) {
         const struct page *page = &responder->book[i];
         if (page->type == CHALLENGE_DNS_01 && str_eq(page->place, name))
@@ -515,7 +441,7 @@ static void on_dns_query(struct responder *responder, struct turn *turn, const s
 static void on_tls_hello(struct responder *responder, struct turn *turn, const struct msg *in)
 {
     struct str name = lower(turn->arena, in->as.tls_hello.name);
-    struct values values = {.name = name, .place = name};
+    struct answer_values values = {.name = name, .place = name};
     bool challenge = str_is(in->as.tls_hello.alpn, "acme-tls/1");
     struct track *track = challenge ? find_track(responder, CHALLENGE_TLS_ALPN_01, name) : NULL;
     const struct answer *answer =
@@ -529,28 +455,8 @@ static void on_tls_hello(struct responder *responder, struct turn *turn, const s
         return;
     }
     struct msg *msg = outbox_post(turn->out, MSG_TLS_ANSWER, in->from, in->flow);
-    struct tls_answer *reply = &msg->as.tls_answer;
-    struct str proof = proof_at(responder, CHALLENGE_TLS_ALPN_01, name);
-    enum tls_defect defect = answer->kind == ANSWER_TLS ? answer->defect : TLS_GOOD;
-    reply->delivery = at_speed(responder, answer->delivery);
-    msg->fault = answer->fault;
-    if (defect == TLS_ALERT) {
-        reply->alert = STR("handshake_failure");
-        return;
-    }
-    reply->san = str_copy(&msg->arena, name);
-    if (defect == TLS_NO_ALPN || !challenge) return; /* an ordinary certificate */
-    if (defect == TLS_GOOD && !proof.at) {
-        /* RFC 7301 section 3.2: a server without any protocol in common. */
-        *reply = (struct tls_answer){.delivery = reply->delivery, .alert = STR("no_application_protocol")};
-        return;
-    }
-    reply->alpn = STR("acme-tls/1");
-    reply->self_signed = reply->has_extension = reply->critical = true;
-    char *digest = arena_alloc(&msg->arena, 33);
-    if (proof.n) memcpy(digest, proof.at, proof.n < 32 ? proof.n : 32);
-    if (defect == TLS_WRONG_CERT) digest[0] = (char)(digest[0] ^ 1);
-    reply->digest = (struct str){digest, 32};
+    values.proof = proof_at(responder, CHALLENGE_TLS_ALPN_01, name);
+    answer_tls(msg, answer, &values, responder->speed, challenge);
 }
 
 /* --- the actor --- */

@@ -25,7 +25,22 @@ enum answer_kind {
     ANSWER_DNS,  /* rcode, records, delivery */
     ANSWER_TLS   /* alpn, certificate defects, delivery */
 };
-enum tls_defect { TLS_GOOD, TLS_NO_ALPN, TLS_WRONG_CERT, TLS_ALERT };
+enum tls_defect {
+    TLS_GOOD,
+    TLS_NO_ALPN,
+    TLS_WRONG_CERT, /* the digest is another one */
+    TLS_ALERT,
+    TLS_OTHER_ALPN,
+    TLS_WRONG_SAN,
+    TLS_EXTRA_SAN,
+    TLS_UPPER_SAN,
+    TLS_NO_EXTENSION,
+    TLS_NOT_CRITICAL,
+    TLS_OBSOLETE_OID,
+    TLS_NOT_SELF_SIGNED,
+    TLS_TWO_CERTIFICATES,
+    TLS_EXPIRED
+};
 struct answer {
     struct str word; /* as written: "404", "wrong-body", "timeout" */
     enum answer_kind kind;

@@ -1,5 +1,6 @@
 /* The responder's part of a scenario: what a validator meets, attempt by attempt. */
 #include "base/when.h"
+#include "plan/answers.h"
 #include "plan/parts.h"
 #include "wire/msg.h"
 
@@ -42,13 +43,16 @@ static const struct {
     enum dns_rcode rcode;
     enum delivery_how how;
 } dns_words[] = {
-    {"ok",        "{proof}",     DNS_NOERROR,  DELIVER_WHOLE},
-    {"nxdomain",  NULL,          DNS_NXDOMAIN, DELIVER_WHOLE},
-    {"servfail",  NULL,          DNS_SERVFAIL, DELIVER_WHOLE},
-    {"refused",   NULL,          DNS_REFUSED,  DELIVER_WHOLE},
-    {"no-txt",    NULL,          DNS_NOERROR,  DELIVER_WHOLE},
-    {"wrong-txt", "v=spf1 -all", DNS_NOERROR,  DELIVER_WHOLE},
-    {"timeout",   NULL,          DNS_NOERROR,  DELIVER_HANG },
+    {"ok",        "{proof}",     DNS_NOERROR,  DELIVER_WHOLE    },
+    {"nxdomain",  NULL,          DNS_NXDOMAIN, DELIVER_WHOLE    },
+    {"servfail",  NULL,          DNS_SERVFAIL, DELIVER_WHOLE    },
+    {"refused",   NULL,          DNS_REFUSED,  DELIVER_WHOLE    },
+    {"no-txt",    NULL,          DNS_NOERROR,  DELIVER_WHOLE    },
+    {"wrong-txt", "v=spf1 -all", DNS_NOERROR,  DELIVER_WHOLE    },
+    {"timeout",   NULL,          DNS_NOERROR,  DELIVER_HANG     },
+    {"formerr",   NULL,          DNS_FORMERR,  DELIVER_WHOLE    },
+    {"truncated", "{proof}",     DNS_NOERROR,  DELIVER_TRUNCATED},
+    {"wrong-id",  "{proof}",     DNS_NOERROR,  DELIVER_GARBAGE  },
 };
 static const char *const dns_argued[] = {"delay"};
 
@@ -57,14 +61,26 @@ static const struct {
     enum tls_defect defect;
     enum delivery_how how;
 } tls_words[] = {
-    {"ok",         TLS_GOOD,       DELIVER_WHOLE  },
-    {"no-alpn",    TLS_NO_ALPN,    DELIVER_WHOLE  },
-    {"wrong-cert", TLS_WRONG_CERT, DELIVER_WHOLE  },
-    {"alert",      TLS_ALERT,      DELIVER_WHOLE  },
-    {"refused",    TLS_GOOD,       DELIVER_REFUSED},
-    {"reset",      TLS_GOOD,       DELIVER_RESET  },
-    {"closed",     TLS_GOOD,       DELIVER_CLOSED },
-    {"timeout",    TLS_GOOD,       DELIVER_HANG   },
+    {"ok",               TLS_GOOD,             DELIVER_WHOLE  },
+    {"no-alpn",          TLS_NO_ALPN,          DELIVER_WHOLE  },
+    {"wrong-cert",       TLS_WRONG_CERT,       DELIVER_WHOLE  },
+    {"alert",            TLS_ALERT,            DELIVER_WHOLE  },
+    {"refused",          TLS_GOOD,             DELIVER_REFUSED},
+    {"reset",            TLS_GOOD,             DELIVER_RESET  },
+    {"closed",           TLS_GOOD,             DELIVER_CLOSED },
+    {"timeout",          TLS_GOOD,             DELIVER_HANG   },
+    {"plain-http",       TLS_GOOD,             DELIVER_GARBAGE},
+    {"wrong-digest",     TLS_WRONG_CERT,       DELIVER_WHOLE  },
+    {"other-alpn",       TLS_OTHER_ALPN,       DELIVER_WHOLE  },
+    {"wrong-san",        TLS_WRONG_SAN,        DELIVER_WHOLE  },
+    {"extra-san",        TLS_EXTRA_SAN,        DELIVER_WHOLE  },
+    {"upper-san",        TLS_UPPER_SAN,        DELIVER_WHOLE  },
+    {"no-extension",     TLS_NO_EXTENSION,     DELIVER_WHOLE  },
+    {"not-critical",     TLS_NOT_CRITICAL,     DELIVER_WHOLE  },
+    {"obsolete-oid",     TLS_OBSOLETE_OID,     DELIVER_WHOLE  },
+    {"not-self-signed",  TLS_NOT_SELF_SIGNED,  DELIVER_WHOLE  },
+    {"two-certificates", TLS_TWO_CERTIFICATES, DELIVER_WHOLE  },
+    {"expired",          TLS_EXPIRED,          DELIVER_WHOLE  },
 };
 
 /* Every word of one challenge type, for "did you mean". */
@@ -342,22 +358,31 @@ static void read_records(const struct desk *desk, struct node node, struct answe
             ret->n_records++;
 }
 
+static const char *const http_keys[] = {"answer", "status", "headers", "body", "redirect",
+                                        "delay",  "fault",  "times",   "note"};
+static const char *const dns_keys[] = {"answer", "rcode", "records", "delay", "fault", "times", "note"};
+static const char *const tls_keys[] = {"answer", "delay", "fault", "times", "note"};
+
+const char *const *answers_members(enum challenge_type type, size_t *ret_n)
+{
+    switch (challenge_row(type)->medium) {
+    case MEDIUM_HTTP: *ret_n = COUNTOF(http_keys); return http_keys;
+    case MEDIUM_DNS: *ret_n = COUNTOF(dns_keys); return dns_keys;
+    case MEDIUM_TLS: break;
+    }
+    *ret_n = COUNTOF(tls_keys);
+    return tls_keys;
+}
+
+/* Members that are no part of an answer are not looked at. */
 static void read_object(const struct desk *desk, struct node node, enum challenge_type type, struct answer *ret)
 {
-    static const char *const http_keys[] = {"answer", "status", "headers", "body", "redirect",
-                                            "delay",  "fault",  "times",   "note"};
-    static const char *const dns_keys[] = {"answer", "rcode", "records", "delay", "fault", "times", "note"};
-    static const char *const tls_keys[] = {"answer", "delay", "fault", "times", "note"};
     static const char *const rcodes[] = {"noerror", "formerr", "servfail", "nxdomain", "notimp", "refused"};
     static const unsigned kinds[] = {1u << MSG_RESPONSE, 1u << MSG_DNS_ANSWER, 1u << MSG_TLS_ANSWER};
     enum challenge_medium medium = challenge_row(type)->medium;
     struct node member;
     int64_t number;
     size_t i;
-    if (medium == MEDIUM_HTTP) node_keys(desk, node, "key in an http-01 answer", http_keys, COUNTOF(http_keys));
-    else if (medium == MEDIUM_DNS) node_keys(desk, node, "key in a dns-01 answer", dns_keys, COUNTOF(dns_keys));
-    else node_keys(desk, node, "key in a tls-alpn-01 answer", tls_keys, COUNTOF(tls_keys));
-
     node_note(desk, node);
     *ret = (struct answer){.times = 1, .word = STR("ok"), .kind = ANSWER_OK};
     if (medium == MEDIUM_HTTP) {
@@ -419,6 +444,12 @@ static void read_answer(const struct desk *desk, struct node node, enum challeng
     if (json_is_string(node.value)) {
         if (read_word(desk, node, type, true, answer)) answers->n++;
     } else if (json_is_object(node.value)) {
+        size_t n;
+        const char *const *keys = answers_members(type, &n);
+        const char *kind = str_fmt(desk->arena, "key in %s %s answer",
+                                   challenge_row(type)->medium == MEDIUM_HTTP ? "an" : "a", challenge_row(type)->name)
+                               .at;
+        node_keys(desk, node, kind, keys, n);
         read_object(desk, node, type, answer);
         answers->n++;
     } else {
@@ -437,6 +468,38 @@ bool challenge_type_word(const struct desk *desk, struct node node, bool at_key,
     return false;
 }
 
+void answers_read_members(const struct desk *desk, struct node object, enum challenge_type type, struct answers *ret)
+{
+    size_t n;
+    const char *const *keys = answers_members(type, &n);
+    ret->n = 0;
+    for (size_t i = 0; i < n && !ret->n; i++)
+        if (node_member(desk, object, keys[i]).value) ret->n = 1;
+    if (ret->n) read_object(desk, object, type, &ret->at[0]);
+}
+
+void answers_read(const struct desk *desk, struct node node, enum challenge_type type, struct answers *ret)
+{
+    ret->n = 0;
+    if (!json_is_array(node.value)) {
+        read_answer(desk, node, type, ret);
+        return;
+    }
+    if (!node_array(desk, node, "a list of answers, such as [\"404\", \"ok\"],", 1, SCENARIO_MAX_ANSWERS)) return;
+    for (size_t i = 0; i < node_length(node); i++)
+        read_answer(desk, node_item(desk, node, i), type, ret);
+}
+
+const struct answer *answers_at(const struct answer *answers, size_t n, size_t query)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t times = answers[i].times > 0 ? (size_t)answers[i].times : 1;
+        if (query < times || i + 1 == n) return &answers[i];
+        query -= times;
+    }
+    return NULL;
+}
+
 void responder_read(const struct desk *desk, struct node node, struct scenario *scenario)
 {
     struct node_walk walk = {0};
@@ -450,10 +513,7 @@ void responder_read(const struct desk *desk, struct node node, struct scenario *
             continue;
         }
         if (!challenge_type_word(desk, list, true, key, &type)) continue;
-        struct answers *answers = &scenario->answers[type];
-        answers->n = 0;
-        if (!node_array(desk, list, "a list of answers, such as [\"404\", \"ok\"],", 1, SCENARIO_MAX_ANSWERS)) continue;
-        for (size_t i = 0; i < node_length(list); i++)
-            read_answer(desk, node_item(desk, list, i), type, answers);
+        if (json_is_array(list.value)) answers_read(desk, list, type, &scenario->answers[type]);
+        else node_array(desk, list, "a list of answers, such as [\"404\", \"ok\"],", 1, SCENARIO_MAX_ANSWERS);
     }
 }

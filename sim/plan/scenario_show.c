@@ -120,6 +120,20 @@ static bool body_good(const struct profile *profile, struct str body)
     return true;
 }
 
+static const char *foresee_tls(enum tls_defect defect)
+{
+    switch (defect) {
+    case TLS_GOOD:
+    case TLS_UPPER_SAN:
+    case TLS_TWO_CERTIFICATES:
+    case TLS_EXPIRED: return "";
+    case TLS_NO_ALPN: return "no-alpn";
+    case TLS_OTHER_ALPN: return "wrong-alpn";
+    case TLS_ALERT: return "tls-alert";
+    default: return "wrong-cert";
+    }
+}
+
 /* What a validator makes of an answer: a failure word, "" for success, NULL where only the run can tell. */
 static const char *foresee(const struct profile *profile, enum challenge_type type, const struct answer *answer)
 {
@@ -131,18 +145,14 @@ static const char *foresee(const struct profile *profile, enum challenge_type ty
     case DELIVER_RESET: return "reset";
     case DELIVER_CLOSED: return "closed";
     case DELIVER_HANG: return medium == MEDIUM_DNS ? "dns-timeout" : "timeout";
-    case DELIVER_TRUNCATED: return "truncated";
-    case DELIVER_GARBAGE: return "garbage";
+    case DELIVER_TRUNCATED: return medium == MEDIUM_DNS ? "dns-timeout" : "truncated";
+    case DELIVER_GARBAGE: return medium == MEDIUM_DNS ? "servfail" : "garbage";
     default: break;
     }
     if (answer->delivery.delay_ms >= profile->query_limit_ms) return medium == MEDIUM_DNS ? "dns-timeout" : "timeout";
     if (answer->delivery.how == DELIVER_SLOW && answer->delivery.over_ms >= profile->query_limit_ms) return "slow";
     if (answer->kind == ANSWER_OK) return "";
-    if (answer->kind == ANSWER_TLS)
-        return answer->defect == TLS_NO_ALPN ? "no-alpn"
-               : answer->defect == TLS_ALERT ? "tls-alert"
-               : answer->defect == TLS_GOOD  ? ""
-                                             : "wrong-cert";
+    if (answer->kind == ANSWER_TLS) return foresee_tls(answer->defect);
     if (answer->kind == ANSWER_DNS) {
         if (answer->rcode == DNS_NXDOMAIN) return "nxdomain";
         if (answer->rcode == DNS_REFUSED) return "dns-refused";

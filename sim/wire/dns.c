@@ -6,6 +6,9 @@
 
 enum { HEADER_BYTES = 12, TXT_PART = 255, NAME_MAX_TEXT = 1023 };
 
+/* The zone that every name is in. */
+#define SOA "acmedrill.invalid. 0 IN SOA ns.acmedrill.invalid. hostmaster.acmedrill.invalid. 1 1 1 1 1"
+
 const char *dns_rcode_text(enum dns_rcode rcode)
 {
     static const char *const texts[] = {"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"};
@@ -137,7 +140,7 @@ static ldns_rr *record_rr(const struct dns_answer *answer, struct str record)
         }
     }
     ldns_rr_set_owner(rr, NULL);
-    ldns_rdf *owner = ok ? name_rdf(answer->name) : NULL;
+    ldns_rdf *owner = ok ? name_rdf(answer->alias.n ? answer->alias : answer->name) : NULL;
     if (!owner) {
         ldns_rr_free(rr);
         return NULL;
@@ -145,6 +148,31 @@ static ldns_rr *record_rr(const struct dns_answer *answer, struct str record)
     ldns_rr_set_owner(rr, owner);
     ldns_rr_set_ttl(rr, 0);
     return rr;
+}
+
+/* A record in presentation form, owner first. */
+static bool push_text(ldns_pkt *packet, ldns_pkt_section section, const char *text)
+{
+    ldns_rr *rr = NULL;
+    return ldns_rr_new_frm_str(&rr, text, 0, NULL, NULL) == LDNS_STATUS_OK && ldns_pkt_push_rr(packet, section, rr);
+}
+
+static bool push_alias(ldns_pkt *packet, struct str name, struct str alias)
+{
+    ldns_rdf *owner = name_rdf(name), *target = name_rdf(alias);
+    ldns_rr *rr = ldns_rr_new();
+    if (!owner || !target || !rr) {
+        ldns_rdf_deep_free(owner);
+        ldns_rdf_deep_free(target);
+        ldns_rr_free(rr);
+        return false;
+    }
+    ldns_rr_set_owner(rr, owner);
+    ldns_rr_set_type(rr, LDNS_RR_TYPE_CNAME);
+    ldns_rr_set_class(rr, LDNS_RR_CLASS_IN);
+    ldns_rr_set_ttl(rr, 0);
+    ldns_rr_push_rdf(rr, target);
+    return ldns_pkt_push_rr(packet, LDNS_SECTION_ANSWER, rr);
 }
 
 static enum err pack(struct arena *arena, const ldns_pkt *packet, struct str *ret)
@@ -176,7 +204,7 @@ enum err dns_write_answer(struct arena *arena, const struct dns_answer *answer, 
     ldns_rdf *name = name_rdf(answer->name);
     ldns_pkt *packet = ldns_pkt_new();
     if (!name || !packet || answer->n_records > DNS_MAX_RECORDS || answer->type < 0 || answer->type > 65535) goto out;
-    ldns_pkt_set_id(packet, id);
+    ldns_pkt_set_id(packet, answer->delivery.how == DELIVER_GARBAGE ? (uint16_t)~id : id);
     ldns_pkt_set_qr(packet, true);
     ldns_pkt_set_aa(packet, true);
     ldns_pkt_set_rd(packet, asked.n > 2 && (asked.at[2] & 1));
@@ -188,13 +216,16 @@ enum err dns_write_answer(struct arena *arena, const struct dns_answer *answer, 
     ldns_rr_set_type(question, (ldns_rr_type)answer->type);
     ldns_rr_set_class(question, LDNS_RR_CLASS_IN);
     ldns_pkt_push_rr(packet, LDNS_SECTION_QUESTION, question);
+    if (answer->alias.n && !push_alias(packet, answer->name, answer->alias)) goto out;
     for (size_t i = 0; i < answer->n_records; i++) {
         ldns_rr *rr = record_rr(answer, answer->records[i]);
         if (!rr) goto out;
         ldns_pkt_push_rr(packet, LDNS_SECTION_ANSWER, rr);
     }
+    if (answer->has_soa && !push_text(packet, LDNS_SECTION_AUTHORITY, SOA)) goto out;
     err = pack(arena, packet, &wire);
-    if (err == OK && wire.n > (max_bytes ? max_bytes : 512)) {
+    bool cut = answer->delivery.how == DELIVER_TRUNCATED && max_bytes < DNS_MAX_PACKET;
+    if (err == OK && (cut || wire.n > (max_bytes ? max_bytes : 512))) {
         while (ldns_rr_list_rr_count(ldns_pkt_answer(packet)))
             ldns_rr_free(ldns_rr_list_pop_rr(ldns_pkt_answer(packet)));
         ldns_pkt_set_ancount(packet, 0);
@@ -209,4 +240,19 @@ out:
     ldns_rdf_deep_free(name);
     ldns_pkt_free(packet);
     return err;
+}
+
+struct str dns_write_rcode(struct arena *arena, struct str asked, enum dns_rcode rcode)
+{
+    char *header = arena_alloc(arena, HEADER_BYTES);
+    memcpy(header, asked.at, 3);
+    header[2] = (char)((header[2] & 0x79) | 0x80);
+    header[3] = (char)rcode;
+    return (struct str){header, HEADER_BYTES};
+}
+
+bool dns_answer_leaves(const struct dns_answer *answer)
+{
+    enum delivery_how how = answer->delivery.how;
+    return how == DELIVER_WHOLE || how == DELIVER_SLOW || how == DELIVER_TRUNCATED || how == DELIVER_GARBAGE;
 }

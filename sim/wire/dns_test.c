@@ -159,12 +159,61 @@ static void test_refuses_bad_answers(void **state)
     }
 }
 
+static void test_aliases_and_authority(void **state)
+{
+    (void)state;
+    struct dns_answer answer = {
+        .name = STR("www.a"), .alias = STR("b"), .type = DNS_A, .n_records = 1, .records = {STR("192.0.2.7")}};
+    struct str packet;
+    assert_int_equal(dns_write_answer(&arena, &answer, 7, 512, (struct str){0}, &packet), OK);
+    assert_int_equal(u16(packet, 6), 2); /* the alias, and the record of its target */
+    assert_int_equal(u16(packet, 8), 0);
+    struct str records = STR("\x00\x05\x00\x01\x00\x00\x00\x00\x00\x03\x01"
+                             "b\x00");
+    bool found = false;
+    for (size_t i = 12; i + records.n <= packet.n; i++)
+        found = found || memcmp(packet.at + i, records.at, records.n) == 0;
+    assert_true(found);
+    assert_memory_equal(packet.at + packet.n - 6, "\x00\x04\xc0\x00\x02\x07", 6);
+    answer.n_records = 0;
+    answer.has_soa = true;
+    assert_int_equal(dns_write_answer(&arena, &answer, 7, 512, (struct str){0}, &packet), OK);
+    assert_int_equal(u16(packet, 6), 1);
+    assert_int_equal(u16(packet, 8), 1);
+    answer.alias = STR("..");
+    assert_int_equal(dns_write_answer(&arena, &answer, 7, 512, (struct str){0}, &packet), ERR_MALFORMED);
+}
+
+static void test_answers_that_go_wrong(void **state)
+{
+    (void)state;
+    struct dns_answer answer = {.name = STR("a"), .type = DNS_TXT, .n_records = 1, .records = {STR("x")}};
+    struct str packet;
+    answer.delivery.how = DELIVER_TRUNCATED;
+    assert_true(dns_answer_leaves(&answer));
+    assert_int_equal(dns_write_answer(&arena, &answer, 7, 4096, (struct str){0}, &packet), OK);
+    assert_int_equal(u16(packet, 2), 0x8600);
+    assert_int_equal(u16(packet, 6), 0);
+    assert_int_equal(dns_write_answer(&arena, &answer, 7, DNS_MAX_PACKET, (struct str){0}, &packet), OK);
+    assert_int_equal(u16(packet, 6), 1); /* over TCP nothing is cut */
+    answer.delivery.how = DELIVER_GARBAGE;
+    assert_int_equal(dns_write_answer(&arena, &answer, 7, 512, (struct str){0}, &packet), OK);
+    assert_int_equal(u16(packet, 0), 0xfff8);
+    answer.delivery.how = DELIVER_HANG;
+    assert_false(dns_answer_leaves(&answer));
+    packet = dns_write_rcode(&arena, QUERY, DNS_SERVFAIL);
+    assert_int_equal(packet.n, 12);
+    assert_int_equal(u16(packet, 0), 0x1234);
+    assert_int_equal(u16(packet, 2), 0x8102);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reads_a_query),       cmocka_unit_test(test_refuses_other_packets),
-        cmocka_unit_test(test_writes_answers),      cmocka_unit_test(test_long_texts),
-        cmocka_unit_test(test_refuses_bad_answers),
+        cmocka_unit_test(test_reads_a_query),         cmocka_unit_test(test_refuses_other_packets),
+        cmocka_unit_test(test_writes_answers),        cmocka_unit_test(test_long_texts),
+        cmocka_unit_test(test_refuses_bad_answers),   cmocka_unit_test(test_aliases_and_authority),
+        cmocka_unit_test(test_answers_that_go_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, drop_arena);
 }

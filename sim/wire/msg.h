@@ -26,7 +26,7 @@ enum msg_kind {
 };
 
 struct tls_hello {
-    struct str name, alpn; /* SNI; "acme-tls/1" */
+    struct str name, alpn; /* SNI; "acme-tls/1", several joined by "," */
     struct str connect;    /* "192.0.2.1:443"; empty: the edge knows where */
 };
 struct tls_answer {
@@ -35,10 +35,12 @@ struct tls_answer {
     struct str alert;         /* the peer's TLS alert, empty = none */
     struct str san;           /* names of the certificate, joined by ",": acme/alpn_cert.h */
     bool self_signed, has_extension, critical;
-    bool obsolete;         /* the extension has the number of the drafts */
-    bool plain_http;       /* no TLS: an HTTP response came (delivery garbage) */
-    size_t n_certificates; /* that came; 0 = not counted */
-    struct str digest;     /* 32 raw bytes of the acmeIdentifier extension; empty: malformed */
+    bool obsolete;           /* the extension has the number of the drafts */
+    bool plain_http;         /* no TLS: an HTTP response came (delivery garbage) */
+    size_t n_certificates;   /* that came; 0 = not counted */
+    struct str digest;       /* 32 raw bytes of the acmeIdentifier extension; empty: malformed */
+    bool expired;            /* for an edge to act out */
+    bool second_certificate; /* likewise: another one follows */
 };
 
 /* One validation query. `attempt` counts from 1 per challenge. */

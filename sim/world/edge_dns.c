@@ -1,6 +1,7 @@
 #include "world/edge_dns.h"
 
-#include <arpa/inet.h>
+#include "world/place.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,23 +39,12 @@ static void transmit(const struct dns_edge *self, const struct pending *to, stru
     sendto(self->fd, packet.at, packet.n, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&to->from, to->from_n);
 }
 
-/* A reply of a header only: the query's own id, opcode and RD bit, and a response code. */
-static void transmit_rcode(const struct dns_edge *self, const struct pending *to, struct str query,
-                           enum dns_rcode rcode)
-{
-    char header[HEADER_BYTES] = {0};
-    memcpy(header, query.at, 3);
-    header[2] = (char)((header[2] & 0x79) | 0x80);
-    header[3] = (char)rcode;
-    transmit(self, to, (struct str){header, sizeof header});
-}
-
 static void take_query(struct dns_edge *self, struct hall *hall, struct pending *from, struct str packet)
 {
     struct msg *msg = msg_new(MSG_DNS_QUERY);
     enum err err = dns_read_query(&msg->arena, packet, &msg->as.dns_query, &from->id);
     if (err != OK) {
-        if (err == ERR_REFUSED) transmit_rcode(self, from, packet, DNS_NOTIMP);
+        if (err == ERR_REFUSED) transmit(self, from, dns_write_rcode(&msg->arena, packet, DNS_NOTIMP));
         msg_free(msg);
         return;
     }
@@ -82,10 +72,10 @@ static void dns_send(struct edge *edge, struct hall *hall, struct msg *msg)
     if (msg->kind == MSG_DNS_ANSWER && msg->flow && pending->flow == msg->flow) {
         const struct dns_answer *answer = &msg->as.dns_answer;
         struct str packet, query = {pending->packet, pending->packet_n};
-        if (answer->delivery.how == DELIVER_WHOLE || answer->delivery.how == DELIVER_SLOW) {
-            if (dns_write_answer(&msg->arena, answer, pending->id, pending->max_bytes, query, &packet) == OK)
-                transmit(self, pending, packet);
-            else if (query.n >= HEADER_BYTES) transmit_rcode(self, pending, query, DNS_SERVFAIL);
+        if (dns_answer_leaves(answer)) {
+            if (dns_write_answer(&msg->arena, answer, pending->id, pending->max_bytes, query, &packet) != OK)
+                packet = query.n ? dns_write_rcode(&msg->arena, query, DNS_SERVFAIL) : query;
+            if (packet.n) transmit(self, pending, packet);
         }
         pending_drop(pending);
     }
@@ -123,44 +113,24 @@ static void dns_free(struct edge *edge)
     free(self);
 }
 
-static bool read_address(const struct edge_dns_options *options, struct sockaddr_storage *ret, socklen_t *ret_n)
-{
-    struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
-    const char *text = options->address ? options->address : "127.0.0.1";
-    if (options->port < 0 || options->port > 65535) return false;
-    if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons((uint16_t)options->port);
-        *ret_n = sizeof *v4;
-        return true;
-    }
-    if (inet_pton(AF_INET6, text, &v6->sin6_addr) != 1) return false;
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons((uint16_t)options->port);
-    *ret_n = sizeof *v6;
-    return true;
-}
-
 enum err edge_dns_new(const struct edge_dns_options *options, struct edge **ret)
 {
-    struct sockaddr_storage address = {0};
-    socklen_t n;
-    if (!read_address(options, &address, &n)) return ERR_MALFORMED;
+    struct place place;
+    enum err err = place_at(options->address, options->port, &place);
+    if (err != OK) return err;
     struct dns_edge *self = calloc(1, sizeof *self);
     if (!self) return ERR_IO;
     self->edge = (struct edge){dns_send, dns_prepare, dns_ready, dns_free};
     self->to = options->to;
-    self->fd = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (self->fd < 0 || self->fd >= FD_SETSIZE || bind(self->fd, (struct sockaddr *)&address, n) != 0 ||
-        getsockname(self->fd, (struct sockaddr *)&address, &n) != 0) {
+    self->fd = -1;
+    err = place_bind(&place, SOCK_DGRAM, &self->fd);
+    if (err != OK) {
         int kept = errno;
         dns_free(&self->edge);
         errno = kept;
-        return ERR_IO;
+        return err;
     }
-    self->port = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                                     : ((struct sockaddr_in *)&address)->sin_port);
+    self->port = place_port(&place);
     *ret = &self->edge;
     return OK;
 }
