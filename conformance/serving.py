@@ -303,12 +303,15 @@ class Reply:
     def __repr__(self):
         return f"<{self.status} {self.body[:300]!r}>"
 
+    def media(self):
+        return self.headers["Content-Type"].split(";")[0]
+
     def json(self):
-        assert self.headers["Content-Type"] == "application/json", self
+        assert self.media() == "application/json", self
         return json.loads(self.body)
 
     def problem(self):
-        assert self.headers["Content-Type"] == "application/problem+json", self
+        assert self.media() == "application/problem+json", self
         problem = json.loads(self.body)
         assert problem["type"].startswith(URN), problem
         assert problem["detail"], problem
@@ -349,7 +352,8 @@ class Client:
             self.connection = http.client.HTTPSConnection(
                 parts.hostname, parts.port, timeout=PATIENCE_S, context=self.server.tls()
             )
-        self.connection.request(method, parts.path + (f"?{parts.query}" if parts.query else ""), body, headers or {})
+        headers = {"User-Agent": "conformance", **(headers or {})}
+        self.connection.request(method, parts.path + (f"?{parts.query}" if parts.query else ""), body, headers)
         reply = Reply(self.connection.getresponse())
         if reply.headers.get("Connection", "").lower() == "close":
             self.close()

@@ -109,3 +109,33 @@ int scenarios_open(struct arena *arena, char *const *words, size_t n, const stru
     if (complaints.n) return EXIT_INVALID;
     return missing ? EXIT_NOTHING : EXIT_AS_EXPECTED;
 }
+
+bool listener_read(struct arena *arena, struct str text, const char **ret_address, int *ret_port)
+{
+    ptrdiff_t colon = -1;
+    int64_t port;
+    struct str host = STR("127.0.0.1"), number = text;
+    for (size_t i = 0; i < text.n; i++)
+        if (text.at[i] == ':') colon = (ptrdiff_t)i;
+    if (colon >= 0) {
+        host = (struct str){text.at, (size_t)colon};
+        number = (struct str){text.at + colon + 1, text.n - (size_t)colon - 1};
+    }
+    if (!str_int(number, &port) || port > 65535) return false;
+    if (host.n > 2 && host.at[0] == '[' && host.at[host.n - 1] == ']') host = (struct str){host.at + 1, host.n - 2};
+    if (host.n == 0) host = STR("0.0.0.0");
+    if (str_is(host, "localhost")) host = STR("127.0.0.1");
+    *ret_address = str_copy(arena, host).at;
+    *ret_port = (int)port;
+    return true;
+}
+
+enum { MAX_FILE = 64 << 10 };
+struct str file_read(struct arena *arena, const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    char *at = arena_alloc(arena, MAX_FILE);
+    size_t n = file ? fread(at, 1, MAX_FILE - 1, file) : 0;
+    if (file) fclose(file);
+    return (struct str){at, n};
+}

@@ -17,10 +17,11 @@ enum exit_status {
 
 typedef int command_fn(int argc, char **argv);
 command_fn command_run, command_serve, command_respond, command_challtestsrv, command_lint, command_list, command_show,
-    command_judge, command_adapters;
+    command_judge, command_adapters, command_pebble;
 
-/* The program that `respond` can stand in for, and whose name it then goes by. */
-#define ORIGINAL_NAME "pebble-challtestsrv"
+/* The programs that `respond` and `serve` can stand in for, and whose names they then go by. */
+#define ORIGINAL_NAME    "pebble-challtestsrv"
+#define ORIGINAL_CA_NAME "pebble"
 
 /* Prints complaints to stderr, one line each. */
 void complaints_print(const struct complaints *complaints);
@@ -40,6 +41,10 @@ int scenarios_open(struct arena *arena, char *const *words, size_t n, const stru
 /* Colour and character set of stdout: --color=auto, NO_COLOR, the locale. NULL = auto. */
 struct report_style style_of_terminal(const char *when);
 void print_str(struct str text);
+/* Where to listen: "127.0.0.1:53", "[::1]:53", "localhost:53", ":53" (every address), "53" (loopback). */
+bool listener_read(struct arena *arena, struct str text, const char **ret_address, int *ret_port);
+/* At most 64 KiB of a file; empty: errno. */
+struct str file_read(struct arena *arena, const char *path);
 /* Writes a whole file, "-" = stdout. false: said on stderr. */
 bool write_out(const char *path, struct str text);
 

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { MAX_LISTENERS = 16, MAX_BODY = 256 << 10, PORT_TRIES = 50, MAX_PEM = 1 << 20 };
+enum { MAX_LISTENERS = 16, MAX_BODY = 256 << 10, PORT_TRIES = 50 };
 
 enum service { SERVICE_HTTP, SERVICE_HTTPS, SERVICE_TLS, SERVICE_DNS, SERVICE_DOH, SERVICE_MANAGEMENT, SERVICES };
 
@@ -101,27 +101,6 @@ struct responders {
 /* The board sits first; the interface and DNS over HTTPS have their seats even when they are off. */
 enum { SEAT_BOARD = 1, SEAT_MANAGEMENT, SEAT_DOH };
 
-/* "127.0.0.1:53", "[::1]:53", "localhost:53", ":53" (every address), "53" (loopback). */
-static bool read_place(struct arena *arena, struct str text, const char **ret_address, int *ret_port)
-{
-    ptrdiff_t colon = -1;
-    int64_t port;
-    struct str host = STR("127.0.0.1"), number = text;
-    for (size_t i = 0; i < text.n; i++)
-        if (text.at[i] == ':') colon = (ptrdiff_t)i;
-    if (colon >= 0) {
-        host = (struct str){text.at, (size_t)colon};
-        number = (struct str){text.at + colon + 1, text.n - (size_t)colon - 1};
-    }
-    if (!str_int(number, &port) || port > 65535) return false;
-    if (host.n > 2 && host.at[0] == '[' && host.at[host.n - 1] == ']') host = (struct str){host.at + 1, host.n - 2};
-    if (host.n == 0) host = STR("0.0.0.0");
-    if (str_is(host, "localhost")) host = STR("127.0.0.1");
-    *ret_address = str_copy(arena, host).at;
-    *ret_port = (int)port;
-    return true;
-}
-
 static void note_up(struct responders *all, enum service service, const char *address, int port)
 {
     const char *form = strchr(address, ':') ? "[%s]:%d" : "%s:%d";
@@ -188,21 +167,12 @@ static enum err open_tls(struct responders *all, const char *address, int port)
     return OK;
 }
 
-static struct str read_file(struct arena *arena, const char *path)
-{
-    FILE *file = fopen(path, "rb");
-    char *at = arena_alloc(arena, MAX_PEM);
-    size_t n = file ? fread(at, 1, MAX_PEM - 1, file) : 0;
-    if (file) fclose(file);
-    return (struct str){at, n};
-}
-
 static enum err open_doh(struct responders *all, const char *address, int port)
 {
     const struct arguments *args = all->args;
     if (!args->doh_cert) return open_http(all, SERVICE_DOH, address, port, all->chain, all->key);
-    struct key *key = key_from_pem(read_file(&all->arena, args->doh_cert_key));
-    struct str chain = read_file(&all->arena, args->doh_cert);
+    struct key *key = key_from_pem(file_read(&all->arena, args->doh_cert_key));
+    struct str chain = file_read(&all->arena, args->doh_cert);
     enum err err = key && chain.n ? open_http(all, SERVICE_DOH, address, port, chain, key) : ERR_MALFORMED;
     key_free(key);
     if (err == ERR_MALFORMED || err == ERR_CRYPTO)
@@ -234,7 +204,7 @@ static int open_service(struct responders *all, enum service service)
     if (!rest.n && single) hall_seat_word(all->hall, services[service].word);
     while (rest.n) {
         str_cut(rest, ',', &text, &rest);
-        if (!read_place(&all->arena, text, &address, &port) || (single && rest.n)) {
+        if (!listener_read(&all->arena, text, &address, &port) || (single && rest.n)) {
             fprintf(stderr, "acmedrill: %s: \"%.*s\" is not %s such as 127.0.0.1:5002 or :5002\n",
                     services[service].word, STR_ARGS(text), single ? "one address and port" : "an address and port");
             return EXIT_USAGE;

@@ -1,12 +1,12 @@
-/* The management interface that Pebble's users know: the CA's certificates and keys, and the state of a certificate by
- * its serial number. GET and HEAD only, to anybody who can connect. */
+/* The management interface that Pebble's users know, open to anybody who can connect: the CA's certificates and keys,
+ * the state of a certificate by its serial number, and what the CA says of its renewal. */
 #ifndef MANAGEMENT_H
 #define MANAGEMENT_H
 
 #include "acme/x509.h"
 #include "actor/actor.h"
 
-/* The issuer is borrowed and must outlive the actor, and so must the CA. */
-struct actor *management_new(const struct issuer *issuer, const struct actor *ca);
+/* Both are borrowed. */
+struct actor *management_new(const struct issuer *issuer, struct actor *ca);
 
 #endif

@@ -6,6 +6,7 @@
 #include "command.h"
 #include "control.h"
 #include "https.h"
+#include "management.h"
 #include "stay.h"
 #include "world/clock.h"
 #include "world/edge_fetch.h"
@@ -23,7 +24,18 @@ enum { FETCH_LIMIT_MS = 40000, DNS_TRY_MS = 2000, MAX_BODY = 1 << 20 };
 
 /* Seats: the listeners first, then who answers behind them, then the way out. Actors need to know their partners' seats
  * before they are made; a listener that is not open leaves its seat to a word. */
-enum { SEAT_EDGE = 1, SEAT_CONTROLLER, SEAT_STATUS, SEAT_CA, SEAT_VA, SEAT_RESPONDER, SEAT_OUTSIDE, SEAT_CONTROL };
+enum {
+    SEAT_EDGE = 1,
+    SEAT_CONTROLLER,
+    SEAT_STATUS,
+    SEAT_MANAGER,
+    SEAT_CA,
+    SEAT_VA,
+    SEAT_RESPONDER,
+    SEAT_OUTSIDE,
+    SEAT_MANAGEMENT,
+    SEAT_CONTROL
+};
 
 /* All that is open. */
 struct service {
@@ -31,7 +43,7 @@ struct service {
     struct arena arena;
     struct history history;
     struct issuer *issuer;
-    struct edge *listen, *control, *status, *outside;
+    struct edge *listen, *control, *status, *manager, *outside;
     struct str status_url;
     struct hall *hall;
 };
@@ -148,6 +160,9 @@ static bool open_edges(struct service *service)
     if (how->control_port >= 0 && !open_plain(service, "127.0.0.1", how->control_port, SEAT_CONTROL, &service->control))
         return false;
     if (how->status_port >= 0 && !open_status(service)) return false;
+    if (how->management_address &&
+        !open_https(service, how->management_address, how->management_port, SEAT_MANAGEMENT, &service->manager))
+        return false;
     service->outside = outside_edge(service);
     return true;
 }
@@ -210,11 +225,14 @@ static struct str take_seats(struct service *service)
     seat_listener(service, &service->listen, "client");
     seat_listener(service, &service->control, "controller");
     seat_listener(service, &service->status, "relying party");
+    seat_listener(service, &service->manager, "manager");
     hall_seat(service->hall, ca);
     hall_seat(service->hall, va);
     hall_seat(service->hall, responder);
     hall_seat_edge(service->hall, service->outside, "outside");
     service->outside = NULL;
+    if (how->management_address) hall_seat(service->hall, management_new(service->issuer, ca));
+    else hall_seat_word(service->hall, "management");
     if (controlled)
         hall_seat(service->hall, control_new(&(struct control_options){.ca = ca,
                                                                        .va = va,
@@ -229,6 +247,7 @@ static void serve(struct service *service)
 {
     struct serving_places places = {.status_url = service->status_url,
                                     .port = edge_listen_port(service->listen),
+                                    .management_port = service->manager ? edge_listen_port(service->manager) : 0,
                                     .control_port = service->control ? edge_listen_port(service->control) : 0};
     service->hall = hall_new(&(struct hall_options){.wait = clock_real_wait,
                                                     .start_ms = service->history.start_ms,
@@ -257,6 +276,7 @@ int serving_run(const struct serving *serving)
     edge_free(service.listen);
     edge_free(service.control);
     edge_free(service.status);
+    edge_free(service.manager);
     edge_free(service.outside);
     if (service.history.sink) fclose(service.history.sink);
     history_done(&service.history);

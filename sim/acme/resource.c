@@ -193,6 +193,18 @@ bool deactivation_read(struct arena *arena, struct str json)
     return !e && str_is(status, "deactivated");
 }
 
+bool payload_has_resource(struct str json)
+{
+    json_t *root;
+    struct str resource = {0};
+    struct arena arena = {0};
+    if (member_open(json, &root)) return false;
+    bool has = !member_text(&arena, root, "resource", &resource) && resource.n;
+    json_decref(root);
+    arena_done(&arena);
+    return has;
+}
+
 /* --- key change (section 7.3.5) --- */
 struct str key_change_request(struct arena *arena, const struct key_change_doc *doc)
 {

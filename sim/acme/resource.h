@@ -90,6 +90,8 @@ struct str finalize_request(struct arena *arena, struct str csr_der);
 enum err finalize_read(struct arena *arena, struct str json, struct str *ret_csr_der);
 /* {"certificate": "...", "reason": n}: the DER inside, and the reason; -1: none is given (section 7.6). */
 enum err revocation_read(struct arena *arena, struct str json, struct str *ret_der, int64_t *ret_reason);
+/* Has it the "resource": "new-order" of early drafts, and not empty? */
+bool payload_has_resource(struct str json);
 /* {"status": "deactivated"} */
 bool deactivation_read(struct arena *arena, struct str json);
 

@@ -354,6 +354,18 @@ struct str issuer_chain_pem(const struct issuer *issuer, size_t i)
     return i < issuer->n_roots ? issuer->chains[i] : (struct str){0};
 }
 
+struct str issuer_part_pem(const struct issuer *issuer, struct arena *arena, enum issuer_part part, size_t i)
+{
+    if (i >= issuer->n_roots) return (struct str){0};
+    switch (part) {
+    case ISSUER_ROOT: return certificate_pem(arena, issuer->roots[i].der);
+    case ISSUER_ROOT_KEY: return key_pem(issuer->roots[i].key, arena);
+    case ISSUER_INTERMEDIATE: return issuer_chain_pem(issuer, i);
+    case ISSUER_INTERMEDIATE_KEY: break;
+    }
+    return key_pem(issuer->intermediates[0].key, arena);
+}
+
 struct str issuer_intermediate_der(const struct issuer *issuer)
 {
     return issuer->intermediates[0].der;

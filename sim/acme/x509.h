@@ -38,6 +38,9 @@ void issuer_free(struct issuer *issuer);
 struct str issuer_root_pem(const struct issuer *issuer); /* all roots, the one of chain 0 first */
 /* What stands between a leaf and root i, the leaf's issuer first; .at NULL: there is no such chain. */
 struct str issuer_chain_pem(const struct issuer *issuer, size_t i);
+/* A certificate of chain i, or its private key, as PEM; .at NULL: there is no such chain, or no real key. */
+enum issuer_part { ISSUER_ROOT, ISSUER_ROOT_KEY, ISSUER_INTERMEDIATE, ISSUER_INTERMEDIATE_KEY };
+struct str issuer_part_pem(const struct issuer *issuer, struct arena *arena, enum issuer_part part, size_t i);
 struct str issuer_intermediate_der(const struct issuer *issuer); /* that issues the leaves */
 struct str issuer_key_id(const struct issuer *issuer);           /* its key identifier, as leaves have it */
 /* Where relying parties find status and issuer of the leaves made from now on; without it leaves have no such URLs. */
@@ -70,7 +73,8 @@ struct chain_facts {
     struct str names[CSR_MAX_NAMES];
     size_t n_names;
     int64_t not_before_ms, not_after_ms;
-    struct str spki; /* DER of the leaf's key */
+    struct str spki;   /* DER of the leaf's key */
+    struct str serial; /* of the leaf: octets without leading zeros */
 };
 enum err chain_read(struct arena *arena, struct str pem, struct chain_facts *ret);
 

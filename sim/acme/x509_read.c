@@ -336,8 +336,11 @@ enum err chain_read(struct arena *arena, struct str pem, struct chain_facts *ret
         if (!pem_line(&pem, "-----END CERTIFICATE-----", &body) || base64_decode(arena, body, &der) ||
             !certificate_split(der, &parts))
             return ERR_MALFORMED;
-        enum err e = facts.n_certificates++ ? OK : leaf_read(arena, &parts, &facts);
-        if (e) return e;
+        if (facts.n_certificates++) continue;
+        struct certificate_id id;
+        enum err e = leaf_read(arena, &parts, &facts);
+        if (e || (e = certificate_read(der, &id))) return e;
+        facts.serial = id.serial;
     }
     if (facts.n_certificates == 0) return ERR_MALFORMED;
     *ret = facts;

@@ -192,6 +192,15 @@ static bool visit_admit(struct visit *visit, enum signer signer)
     return true;
 }
 
+/* The "resource" member of early drafts, which clients may have kept. */
+static bool visit_strict(struct visit *visit)
+{
+    if (!visit->ca->profile->strict_payloads || !payload_has_resource(visit->jws.payload)) return true;
+    answer_refuse(&visit->answer, visit->turn, 0, "malformed",
+                  "the payload has a \"resource\" member, which RFC 8555 does not know");
+    return false;
+}
+
 /* --- for handlers --- */
 bool visit_scripted(struct visit *visit, enum request_name name)
 {
@@ -300,7 +309,7 @@ static void visit_serve(struct visit *visit)
                       STR_ARGS(request->method), get ? ": send a POST-as-GET" : "");
         return;
     }
-    if (post && route->signer > SIGNER_PLAIN && !visit_admit(visit, route->signer)) return;
+    if (post && route->signer > SIGNER_PLAIN && (!visit_admit(visit, route->signer) || !visit_strict(visit))) return;
     route->handle(visit);
 }
 

@@ -34,6 +34,15 @@ const struct fault *ca_connection_fault(struct actor *actor);
 void ca_play(struct actor *actor, const struct profile *profile, const struct scenario *scenario);
 /* Accounts, orders, nonces: all is forgotten, and the scenario begins anew. A reply that is kept back never comes. */
 void ca_forget(struct actor *actor);
+/* A certificate that was issued, by its serial number (octets without leading zeros). false: there is none. */
+struct ca_issued {
+    struct str der;     /* as old as the CA's memory */
+    int64_t revoked_ms; /* 0: it is not */
+    int reason;
+};
+bool ca_issued(const struct actor *actor, struct str serial, struct ca_issued *ret);
+/* From now on its renewal information is this text, be it JSON or not; copied. false: there is no such certificate. */
+bool ca_set_renewal(struct actor *actor, struct str serial, struct str text);
 /* What it remembers, as JSON: {"accounts": [...], "orders": [...], "authorizations": [...]}, oldest first. */
 struct str ca_state(const struct actor *actor, struct arena *arena);
 

@@ -521,7 +521,9 @@ void challenge_post(struct visit *visit)
     if (!visit_owns(visit, challenge->authz->account)) return;
     bool reads = visit->jws.payload.n == 0;
     if (visit_scripted(visit, reads ? REQUEST_POLL_CHALLENGE : REQUEST_ANSWER_CHALLENGE)) return;
-    if (!reads && challenge_read(visit->turn->arena, visit->jws.payload, &response)) {
+    bool plain = str_is(visit->jws.payload, "{}");
+    if (!reads && ((ca->profile->strict_payloads && !plain) ||
+                   challenge_read(visit->turn->arena, visit->jws.payload, &response))) {
         answer_refuse(&visit->answer, visit->turn, 0, "malformed",
                       "the payload of a response is a JSON object, such as {}");
         return;

@@ -105,6 +105,23 @@ void ca_forget(struct actor *actor)
     ca_cast(ca, ca->profile, ca->options.scenario);
 }
 
+bool ca_issued(const struct actor *actor, struct str serial, struct ca_issued *ret)
+{
+    const struct ca *ca = (const struct ca *)actor;
+    const struct ca_certificate *certificate = ca_certificate_by_serial(&ca->store, serial);
+    if (!certificate) return false;
+    *ret = (struct ca_issued){certificate->der, certificate->revoked_ms, certificate->reason};
+    return true;
+}
+
+bool ca_set_renewal(struct actor *actor, struct str serial, struct str text)
+{
+    struct ca *ca = (struct ca *)actor;
+    struct ca_certificate *certificate = ca_certificate_by_serial(&ca->store, serial);
+    if (certificate) certificate->renewal = str_copy(&ca->store.arena, text);
+    return certificate;
+}
+
 static void add_member(struct buf *buf, const char *name, struct str text)
 {
     buf_fmt(buf, ",\"%s\":", name);

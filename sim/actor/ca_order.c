@@ -83,6 +83,16 @@ static const char *address_refused(const struct ca *ca, struct str text, struct 
     return authz_types(ca, text, false, types) ? NULL : "no challenge is offered that can prove control of an address";
 }
 
+static bool is_refused_name(const struct profile *profile, struct str name)
+{
+    for (size_t i = 0; i < profile->n_refused_names; i++) {
+        struct str refused = profile->refused_names[i];
+        bool ends = name.n >= refused.n && str_eq((struct str){name.at + name.n - refused.n, refused.n}, refused);
+        if (ends && (name.n == refused.n || name.at[name.n - refused.n - 1] == '.')) return true;
+    }
+    return false;
+}
+
 /* Why this name gets no certificate; NULL: it may. *ret_type is the problem type. */
 static const char *name_refused(const struct ca *ca, const struct identifier_doc *identifier, struct arena *arena,
                                 struct wish *ret, const char **ret_type)
@@ -112,6 +122,7 @@ static const char *name_refused(const struct ca *ca, const struct identifier_doc
     for (struct str head, rest; str_cut(last, '.', &head, &rest);)
         last = rest;
     if (all_digits(last)) return "an address is not a name";
+    if (is_refused_name(ca->profile, base)) return "no certificate is issued for this name";
     enum challenge_type types[CHALLENGE_TYPE_COUNT];
     if (authz_types(ca, base, wildcard, types) == 0)
         return "no challenge is offered that can prove control of a wildcard name";

@@ -60,7 +60,7 @@ void renewal_get(struct visit *visit)
         return;
     }
     struct renewal_doc doc = window_of(ca, turn->arena, certificate);
-    answer_json(&visit->answer, 200, renewal_write(turn->arena, &doc));
+    answer_json(&visit->answer, 200, certificate->renewal.at ? certificate->renewal : renewal_write(turn->arena, &doc));
     visit->answer.retry_at_ms = turn->now_ms + ca_wait_ms(ca, ca->profile->certs.renewal_again_ms);
     visit->answer.retry_always = true;
 }

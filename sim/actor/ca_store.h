@@ -72,6 +72,7 @@ struct ca_certificate {
     int64_t not_before_ms, not_after_ms;
     int64_t revoked_ms;           /* 0: it is not */
     int reason;                   /* of the revocation: RFC 5280 section 5.3.1 */
+    struct str renewal;           /* what is said of its renewal in place of the truth; .at NULL: the truth */
     struct ca_order *replaced_by; /* the last order that said so (RFC 9773 section 5); NULL: none */
 };
 

@@ -172,6 +172,7 @@ static const struct {
     {"terms_required",                 AT(terms_required)                            },
     {"external_account_required",      AT(external_account_required)                 },
     {"pre_authorization",              AT(pre_authorization)                         },
+    {"strict_payloads",                AT(strict_payloads)                           },
     {"ip_identifiers",                 AT(certs.ip_identifiers)                      },
 };
 
@@ -227,6 +228,8 @@ static const char *const keys[] = {
     "falls_back",
     "caa",
     "caa_identities",
+    "refused_names",
+    "strict_payloads",
     "perspectives",
     "quorum",
     "remote_prefix",
@@ -471,6 +474,9 @@ static void read_looking_up(const struct desk *desk, struct node node, struct pr
     if ((member = node_member(desk, node, "caa_identities")).value)
         node_texts(desk, member, "a list of names, such as \"ca.example\"", 16, &profile->caa_identities,
                    &profile->n_caa_identities);
+    if ((member = node_member(desk, node, "refused_names")).value)
+        node_texts(desk, member, "a list of names, such as \"blocked.example\"", 64, &profile->refused_names,
+                   &profile->n_refused_names);
     if ((member = node_member(desk, node, "perspectives")).value && node_int(desk, member, 0, 9, &number))
         profile->perspectives = (int)number;
     if ((member = node_member(desk, node, "quorum")).value && node_int(desk, member, 0, 9, &number))

@@ -112,7 +112,10 @@ struct profile {
     bool follows_303;       /* a redirect by 303 is one; else "bad-redirect" */
     enum address_order address_order;
     enum falls_back falls_back;
-    bool checks_caa; /* RFC 8659, where names are looked up at all */
+    bool checks_caa;           /* RFC 8659, where names are looked up at all */
+    struct str *refused_names; /* no certificate for these and what is below them */
+    size_t n_refused_names;
+    bool strict_payloads; /* a "resource" member is refused, and a response to a challenge that is not {} */
     struct str *caa_identities;
     size_t n_caa_identities;
     int perspectives;                  /* besides the first: from how many more places each query is made */
