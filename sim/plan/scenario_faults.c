@@ -14,15 +14,18 @@ static void read_rule(const struct desk *desk, struct node node, struct rule *ru
         return;
     node_keys(desk, node, "key in a fault", keys, COUNTOF(keys));
     node_note(desk, node);
+    unsigned acts_on = FAULT_CONNECT | 1u << MSG_RESPONSE; /* as long as nobody knows where it is to act */
     if ((member = node_member(desk, node, "where")).value) {
         const char *const *words = request_names(true, &n);
-        if (node_word(desk, member, "request", words, n, &i)) rule->where = (enum request_name)i;
+        if (node_word(desk, member, "request", words, n, &i)) {
+            rule->where = (enum request_name)i;
+            acts_on = rule->where == REQUEST_CONNECT ? FAULT_CONNECT : 1u << MSG_RESPONSE;
+        }
     } else {
         node_bad(desk, node, "\"where\" is missing: a request, such as \"new order\", \"any\" or \"connect\"");
     }
     bool connect = rule->where == REQUEST_CONNECT;
-    if ((member = node_member(desk, node, "fault")).value)
-        rule->fault = fault_read(desk, member, connect ? FAULT_CONNECT : 1u << MSG_RESPONSE);
+    if ((member = node_member(desk, node, "fault")).value) rule->fault = fault_read(desk, member, acts_on);
     else node_bad(desk, node, "the name of the \"fault\" is missing");
     if ((member = node_member(desk, node, "name")).value && node_text(desk, member, "a DNS name", 300, &rule->name) &&
         !name_legal(rule->name, NULL, NULL))
