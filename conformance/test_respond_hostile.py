@@ -14,7 +14,7 @@ from responding import ACME_TLS, drain, framed, read_framed
 from serving import PATIENCE_S, until
 
 MANY = 200
-SANITIZED_KIB = 64 * 1024  # what ASan's quarantine may add
+SANITIZED_KIB = 32 * 1024  # what ASan's quarantine may add
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,8 @@ enum extra { NO_EXTRA, EXTRA_HTTP, EXTRA_DNS, EXTRA_TLS };
 struct call_row {
     const char *path;
     call_fn *run;
-    enum pin_kind kind;
     const char *key, *value; /* the members that it is about */
+    enum pin_kind kind;
     enum extra extra;
 };
 
@@ -337,30 +337,30 @@ static void clear_history(const struct call_row *row, struct call *call)
 /* --- the table --- */
 
 static const struct call_row calls[] = {
-    {"/set-default-ipv4",          set_default,   PIN_A,        "ip",    NULL,        NO_EXTRA  },
-    {"/set-default-ipv6",          set_default,   PIN_AAAA,     "ip",    NULL,        NO_EXTRA  },
-    {"/add-a",                     add_addresses, PIN_A,        "host",  NULL,        NO_EXTRA  },
-    {"/clear-a",                   take_away,     PIN_A,        "host",  NULL,        NO_EXTRA  },
-    {"/add-aaaa",                  add_addresses, PIN_AAAA,     "host",  NULL,        NO_EXTRA  },
-    {"/clear-aaaa",                take_away,     PIN_AAAA,     "host",  NULL,        NO_EXTRA  },
-    {"/add-caa",                   add_caa,       PIN_CAA,      "host",  NULL,        NO_EXTRA  },
-    {"/clear-caa",                 take_away,     PIN_CAA,      "host",  NULL,        NO_EXTRA  },
-    {"/set-cname",                 set_text,      PIN_CNAME,    "host",  "target",    NO_EXTRA  },
-    {"/clear-cname",               take_away,     PIN_CNAME,    "host",  NULL,        NO_EXTRA  },
-    {"/set-txt",                   add_txt,       PIN_TXT,      "host",  "value",     EXTRA_DNS },
-    {"/clear-txt",                 take_away,     PIN_TXT,      "host",  NULL,        NO_EXTRA  },
-    {"/set-servfail",              set_failure,   PIN_FAILURE,  "host",  NULL,        EXTRA_DNS },
-    {"/clear-servfail",            take_away,     PIN_FAILURE,  "host",  NULL,        NO_EXTRA  },
-    {"/add-http01",                set_text,      PIN_TOKEN,    "token", "content",   EXTRA_HTTP},
-    {"/del-http01",                take_away,     PIN_TOKEN,    "token", NULL,        NO_EXTRA  },
-    {"/add-redirect",              set_text,      PIN_REDIRECT, "path",  "targetURL", NO_EXTRA  },
-    {"/del-redirect",              take_away,     PIN_REDIRECT, "path",  NULL,        NO_EXTRA  },
-    {"/add-tlsalpn01",             set_text,      PIN_TLS,      "host",  "content",   EXTRA_TLS },
-    {"/del-tlsalpn01",             take_away,     PIN_TLS,      "host",  NULL,        NO_EXTRA  },
-    {"/http-request-history",      tell_history,  PIN_TOKEN,    "host",  NULL,        NO_EXTRA  },
-    {"/dns-request-history",       tell_history,  PIN_TXT,      "host",  NULL,        NO_EXTRA  },
-    {"/tlsalpn01-request-history", tell_history,  PIN_TLS,      "host",  NULL,        NO_EXTRA  },
-    {"/clear-request-history",     clear_history, PIN_TOKEN,    "host",  NULL,        NO_EXTRA  },
+    {"/set-default-ipv4",          set_default,   "ip",    NULL,        PIN_A,        NO_EXTRA  },
+    {"/set-default-ipv6",          set_default,   "ip",    NULL,        PIN_AAAA,     NO_EXTRA  },
+    {"/add-a",                     add_addresses, "host",  NULL,        PIN_A,        NO_EXTRA  },
+    {"/clear-a",                   take_away,     "host",  NULL,        PIN_A,        NO_EXTRA  },
+    {"/add-aaaa",                  add_addresses, "host",  NULL,        PIN_AAAA,     NO_EXTRA  },
+    {"/clear-aaaa",                take_away,     "host",  NULL,        PIN_AAAA,     NO_EXTRA  },
+    {"/add-caa",                   add_caa,       "host",  NULL,        PIN_CAA,      NO_EXTRA  },
+    {"/clear-caa",                 take_away,     "host",  NULL,        PIN_CAA,      NO_EXTRA  },
+    {"/set-cname",                 set_text,      "host",  "target",    PIN_CNAME,    NO_EXTRA  },
+    {"/clear-cname",               take_away,     "host",  NULL,        PIN_CNAME,    NO_EXTRA  },
+    {"/set-txt",                   add_txt,       "host",  "value",     PIN_TXT,      EXTRA_DNS },
+    {"/clear-txt",                 take_away,     "host",  NULL,        PIN_TXT,      NO_EXTRA  },
+    {"/set-servfail",              set_failure,   "host",  NULL,        PIN_FAILURE,  EXTRA_DNS },
+    {"/clear-servfail",            take_away,     "host",  NULL,        PIN_FAILURE,  NO_EXTRA  },
+    {"/add-http01",                set_text,      "token", "content",   PIN_TOKEN,    EXTRA_HTTP},
+    {"/del-http01",                take_away,     "token", NULL,        PIN_TOKEN,    NO_EXTRA  },
+    {"/add-redirect",              set_text,      "path",  "targetURL", PIN_REDIRECT, NO_EXTRA  },
+    {"/del-redirect",              take_away,     "path",  NULL,        PIN_REDIRECT, NO_EXTRA  },
+    {"/add-tlsalpn01",             set_text,      "host",  "content",   PIN_TLS,      EXTRA_TLS },
+    {"/del-tlsalpn01",             take_away,     "host",  NULL,        PIN_TLS,      NO_EXTRA  },
+    {"/http-request-history",      tell_history,  "host",  NULL,        PIN_TOKEN,    NO_EXTRA  },
+    {"/dns-request-history",       tell_history,  "host",  NULL,        PIN_TXT,      NO_EXTRA  },
+    {"/tlsalpn01-request-history", tell_history,  "host",  NULL,        PIN_TLS,      NO_EXTRA  },
+    {"/clear-request-history",     clear_history, "host",  NULL,        PIN_TOKEN,    NO_EXTRA  },
 };
 
 void board_on_call(struct board *board, struct turn *turn, const struct msg *in)

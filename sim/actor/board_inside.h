@@ -49,11 +49,14 @@ const struct answer *pin_answer(struct pin *pin);
 
 /* --- history --- */
 enum asked_kind { ASKED_HTTP, ASKED_DNS, ASKED_TLS, ASKED_KINDS };
+/* Texts stay where they are when an entry is used again: a ring that has gone round once allocates no more. */
 struct asked {
-    char *key; /* who was asked for: a name without port; NULL: forgotten */
-    /* HTTP: URL, Host, server name. DNS: name. TLS: name, protocol. Cut at some hundred bytes. */
-    char *texts[3];
+    /* Who was asked for, a name without port. Then HTTP: URL, Host, server name. DNS: name. TLS: name, protocols. Cut
+     * at some hundred bytes. */
+    char *texts[4];
+    size_t room[4];
     int number; /* HTTP: 1 = HTTPS; DNS: type */
+    bool used;
 };
 struct asked_ring {
     struct asked at[BOARD_MAX_HISTORY];

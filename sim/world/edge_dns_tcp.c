@@ -3,6 +3,8 @@
 #include "world/place.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -284,6 +286,7 @@ static void evict(struct dns_tcp_edge *self)
 
 static void accept_all(struct dns_tcp_edge *self, int64_t now_ms)
 {
+    int one = 1;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         int fd = accept4(self->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0) {
@@ -299,6 +302,7 @@ static void accept_all(struct dns_tcp_edge *self, int64_t now_ms)
         }
         if (self->n == MAX_CONNECTIONS) evict(self);
         *conn = (struct conn){.fd = fd, .since_ms = now_ms};
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* answers come one by one */
         self->conns[self->n++] = conn;
     }
 }
