@@ -293,6 +293,22 @@ def csr_der(*arguments, **options):
     return csr(*arguments, **options).public_bytes(serialization.Encoding.DER)
 
 
+def csr_of_version(version, names):
+    """Signed like any, but RFC 2986 section 4.1 knows only version 0."""
+
+    def element(tag, octets):
+        assert len(octets) < 256
+        return bytes([tag]) + (b"\x81" if len(octets) > 127 else b"") + bytes([len(octets)]) + octets
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    good = csr(names, key)
+    info = good.tbs_certrequest_bytes
+    rest = info.partition(b"\x02\x01\x00")[2]
+    info = element(0x30, b"\x02\x01" + bytes([version]) + rest)
+    algorithm = bytes.fromhex("300a06082a8648ce3d040302")
+    return element(0x30, info + algorithm + element(3, b"\0" + key.sign(info, ec.ECDSA(hashes.SHA256()))))
+
+
 # --- the client ---
 
 

@@ -687,6 +687,16 @@ def test_finalize_before_it_is_ready(client, healthy):
     assert order.poll("valid")
 
 
+def test_csr_of_another_version_where_the_ca_does_not_look(tmp_path, healthy):
+    with serving.serving(tmp_path, "--profile", "boulder", "--speed", "100", "--always-valid") as server:
+        client = Client(server)
+        client.register().ok(201)
+        order = client.order(*NAMES)
+        order.prove_all(healthy)
+        order.finalize(serving.csr_of_version(2, NAMES)).ok()
+        order.download()
+
+
 def other_signature(der):
     """The same request with a signature that is not its own."""
     broken = bytearray(der)
@@ -712,6 +722,7 @@ def test_csr_with_wrong_names(client, healthy):
     for payload in (b"", b"{}", b'{"csr":7}', b'{"csr":"not base64!"}', csr(NAMES).public_bytes(serialization.Encoding.PEM)):
         client.post(order.finalize_url, payload).refused(400, "malformed")
     assert order.read()["status"] == "ready"  # section 7.4: a new CSR may be sent
+    assert "version" in order.finalize(serving.csr_of_version(2, NAMES)).refused(400, "badCSR")["detail"]
     order.finalize(csr_der([name.upper() for name in reversed(NAMES)])).ok()
     assert order.poll("valid")
 

@@ -13,6 +13,7 @@ struct csr {
     /* Of CN and subjectAltName, each once, sorted: dns names in lower case, addresses as address.h writes them. */
     struct str names[CSR_MAX_NAMES];
     size_t n_names;
+    int version; /* 0, says RFC 2986 section 4.1; libraries have sent 2 for years, taking that for X.509's v3 */
 };
 /* Reads PKCS#10 DER and checks its signature. ERR_REFUSED: *reterr_problem is a badCSR (or badPublicKey) with the
  * reason. names borrow from the arena. `sealing` says how its key is to be taken. */

@@ -125,6 +125,7 @@ static const struct {
 };
 
 struct csr_parts {
+    int version;
     struct str info; /* what is signed */
     struct str subject, spki, attributes, algorithm, signature;
 };
@@ -135,8 +136,9 @@ static bool csr_split(struct str der, struct csr_parts *ret)
     struct der_element whole, algorithm, spki;
     if (!der_only(der, DER_SEQUENCE, &csr) || !der_next(&csr, &whole) || whole.tag != DER_SEQUENCE) return false;
     info = whole.body;
-    if (!der_take_number(&info, &version) || version.n != 0 || !der_take(&info, DER_SEQUENCE, &ret->subject))
+    if (!der_take_number(&info, &version) || version.n > 1 || !der_take(&info, DER_SEQUENCE, &ret->subject))
         return false;
+    ret->version = version.n ? (unsigned char)version.at[0] : 0;
     if (!der_next(&info, &spki) || spki.tag != DER_SEQUENCE) return false;
     if (!der_only(info, DER_CONTEXT_CONSTRUCTED, &ret->attributes)) return false;
     if (!der_next(&csr, &algorithm) || algorithm.tag != DER_SEQUENCE || !der_take_bits(&csr, &ret->signature) || csr.n)
@@ -215,6 +217,7 @@ enum err csr_read(struct arena *arena, struct str der, enum sealing sealing, str
     }
     names_sort(&list);
     csr.n_names = list.n;
+    csr.version = parts.version;
     *ret = csr;
     return OK;
 }

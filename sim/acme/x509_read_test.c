@@ -143,7 +143,7 @@ static void test_csr_parts_refused(void **state)
         const char *detail;
     } rows[] = {
         {"good",                                                    VERSION,                 good[VERSION],                               NULL                                                                                                        },
-        {"version 2",                                               VERSION,                 STR("\x02\x01\x01"),                         "PKCS#10"                                                                                                   },
+        {"version 2",                                               VERSION,                 STR("\x02\x01\x02"),                         NULL                                                                                                        },
         {"no version",                                              VERSION,                 STR(""),                                     "PKCS#10"                                                                                                   },
         {"long version",                                            VERSION,                 STR("\x02\x02\x00\x00"),                     "PKCS#10"                                                                                                   },
         {"no attributes",                                           ATTRIBUTES,              STR(""),                                     "PKCS#10"                                                                                                   },

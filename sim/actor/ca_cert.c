@@ -99,7 +99,10 @@ void cert_finalize(struct visit *visit)
         answer_problem(&visit->answer, turn, &problem);
         return;
     }
-    if (!names_equal(order, &csr, turn->arena))
+    if (csr.version && !visit->ca->profile->any_csr_version)
+        answer_refuse(&visit->answer, turn, 0, "badCSR", "the version in the CSR is %d, and PKCS#10 has only 0",
+                      csr.version);
+    else if (!names_equal(order, &csr, turn->arena))
         answer_refuse(&visit->answer, turn, 0, "badCSR", "the names of the CSR are not those of the order");
     else if (ca_account_by_thumbprint(&visit->ca->store, key_thumbprint(csr.key, turn->arena)))
         answer_refuse(&visit->answer, turn, 0, "badCSR", "the key of the CSR is an account's"); /* section 11.1 */

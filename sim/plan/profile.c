@@ -173,6 +173,7 @@ static const struct {
     {"external_account_required",      AT(external_account_required)                 },
     {"pre_authorization",              AT(pre_authorization)                         },
     {"strict_payloads",                AT(strict_payloads)                           },
+    {"any_csr_version",                AT(any_csr_version)                           },
     {"ip_identifiers",                 AT(certs.ip_identifiers)                      },
 };
 
@@ -230,6 +231,7 @@ static const char *const keys[] = {
     "caa_identities",
     "refused_names",
     "strict_payloads",
+    "any_csr_version",
     "perspectives",
     "quorum",
     "remote_prefix",

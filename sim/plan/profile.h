@@ -116,6 +116,7 @@ struct profile {
     struct str *refused_names; /* no certificate for these and what is below them */
     size_t n_refused_names;
     bool strict_payloads; /* a "resource" member is refused, and a response to a challenge that is not {} */
+    bool any_csr_version; /* or only 0, as RFC 2986 section 4.1 has it */
     struct str *caa_identities;
     size_t n_caa_identities;
     int perspectives;                  /* besides the first: from how many more places each query is made */
