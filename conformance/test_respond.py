@@ -3,6 +3,7 @@ code, every way of http-01 and of a tls-alpn-01 certificate to be wrong."""
 
 import datetime
 import hashlib
+import ipaddress
 import itertools
 import pathlib
 import shutil
@@ -334,6 +335,19 @@ def test_each_defect_of_a_certificate_and_no_other(it, name, answer):
     assert seen(it, name) == right(name) | DEFECTS[answer](name)
     it.call("add-tlsalpn01", host=name, content="key.auth")
     assert seen(it, name) == right(name)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.7", "2001:DB8:0::7"])
+def test_an_address_is_met_under_its_reverse_name(it, host):
+    """RFC 8738 section 6: in-addr.arpa or ip6.arpa in the hello, an iPAddress in the certificate."""
+    address = ipaddress.ip_address(host)
+    it.call("add-tlsalpn01", host=host, content="key.auth")
+    _, certificate = it.handshake(address.reverse_pointer)
+    san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert list(san) == [x509.IPAddress(address)]
+    assert acme_extension(certificate) == (True, digest_of("key.auth"))
+    with pytest.raises(ssl.SSLError):
+        it.handshake("elsewhere." + address.reverse_pointer)
 
 
 @pytest.mark.parametrize("answer", ["wrong-digest", "wrong-cert"])

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { V4_OCTETS = 4, V6_OCTETS = 16, V6_GROUPS = 8 };
@@ -75,4 +76,23 @@ struct str address_reverse(struct arena *arena, struct str text)
     }
     buf_add_c(&name, n == V4_OCTETS ? "in-addr.arpa" : "ip6.arpa");
     return buf_str(&name);
+}
+
+struct str address_of_reverse(struct arena *arena, struct str name)
+{
+    char octets[V6_OCTETS] = {0};
+    size_t n = str_ends(name, ".in-addr.arpa") ? V4_OCTETS : str_ends(name, ".ip6.arpa") ? V6_OCTETS : 0;
+    const char *at = str_copy(arena, name).at;
+    for (size_t i = n; i-- > 0;) {
+        unsigned low = 0, high = 0;
+        int used = 0;
+        if (n == V4_OCTETS) (void)sscanf(at, "%3u.%n", &low, &used);
+        else (void)sscanf(at, "%1x.%1x.%n", &low, &high, &used);
+        if (!used) return (struct str){0};
+        octets[i] = (char)(high << 4 | (low & 0xffu));
+        at += used;
+    }
+    struct str text = n ? address_text(arena, (struct str){octets, n}) : (struct str){0};
+    /* Only what address_reverse writes: no zeros before a number, none above 255, nothing more. */
+    return n && str_eq(address_reverse(arena, text), name) ? text : (struct str){0};
 }

@@ -12,5 +12,7 @@ struct str address_text(struct arena *arena, struct str octets);
 bool address_canonical(struct str text);
 /* "1.2.0.192.in-addr.arpa", or 32 digits before "ip6.arpa": what stands for it in a TLS hello (RFC 8738 section 6). */
 struct str address_reverse(struct arena *arena, struct str text);
+/* The way back: the address in its one form; empty: no such name. In lower case. */
+struct str address_of_reverse(struct arena *arena, struct str name);
 
 #endif

@@ -65,6 +65,24 @@ static void test_reverse_names(void **state)
 {
     (void)state;
     struct arena arena = {0};
+    static const char *const none[] = {"",
+                                       "in-addr.arpa",
+                                       ".in-addr.arpa",
+                                       "2.0.192.in-addr.arpa",
+                                       "1.15.2.0.192.in-addr.arpa",
+                                       "015.2.0.192.in-addr.arpa",
+                                       "256.2.0.192.in-addr.arpa",
+                                       "-1.2.0.192.in-addr.arpa",
+                                       " 1.2.0.192.in-addr.arpa",
+                                       "15.2.0.192.ip6.arpa",
+                                       "15.2.0.192.in-addr.arpa.test",
+                                       "g.2.in-addr.arpa"};
+    for (size_t i = 0; i < COUNTOF(none); i++)
+        assert_int_equal(address_of_reverse(&arena, str_c(none[i])).n, 0);
+    assert_string_equal(address_of_reverse(&arena, STR("15.2.0.192.in-addr.arpa")).at, "192.0.2.15");
+    struct str v6 = address_reverse(&arena, STR("2001:db8::567:89ab"));
+    assert_string_equal(address_of_reverse(&arena, v6).at, "2001:db8::567:89ab");
+    assert_int_equal(address_of_reverse(&arena, (struct str){v6.at + 2, v6.n - 2}).n, 0);
     assert_string_equal(address_reverse(&arena, STR("192.0.2.15")).at, "15.2.0.192.in-addr.arpa");
     assert_string_equal(address_reverse(&arena, STR("2001:db8::567:89ab")).at, /* RFC 3596 section 2.5 writes such */
                         "b.a.9.8.7.6.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa");

@@ -1,8 +1,8 @@
 #include "acme/alpn_cert.h"
 
+#include "acme/address.h"
 #include "acme/der.h"
 
-#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
@@ -13,7 +13,7 @@ enum { MAX_DER = 64 * 1024, MAX_NAMES = 100, DIGEST_OCTETS = 32 };
 
 static void add_name(struct buf *buf, const GENERAL_NAME *name)
 {
-    char text[INET6_ADDRSTRLEN];
+    struct str octets;
     const ASN1_STRING *value;
     if (buf->n) buf_add_char(buf, ',');
     switch (name->type) {
@@ -23,10 +23,9 @@ static void add_name(struct buf *buf, const GENERAL_NAME *name)
         break;
     case GEN_IPADD:
         value = name->d.iPAddress;
-        int family = ASN1_STRING_length(value) == 4 ? AF_INET : AF_INET6;
-        bool whole = family == AF_INET || ASN1_STRING_length(value) == 16;
-        if (whole && inet_ntop(family, ASN1_STRING_get0_data(value), text, sizeof text)) buf_fmt(buf, "ip:%s", text);
-        else buf_add_c(buf, "ip:?");
+        octets = (struct str){(const char *)ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value)};
+        buf_add_c(buf, "ip:");
+        buf_add(buf, octets.n == 4 || octets.n == 16 ? address_text(buf->arena, octets) : STR("?"));
         break;
     default: buf_add_c(buf, "other"); break;
     }

@@ -1,5 +1,6 @@
 #include "acme/x509_alpn.h"
 
+#include "acme/address.h"
 #include "acme/x509_inside.h"
 
 /* id-pe-acmeIdentifier is { id-pe 31 }; draft-ietf-acme-tls-alpn-01 said { id-pe-acmeIdentifier 1 } with id-pe 30. */
@@ -12,7 +13,7 @@ enum err alpn_certificate_write(struct arena *arena, const struct alpn_certifica
     struct buf extensions = {.arena = arena}, digest = {.arena = arena};
     if (what->n_names == 0 || what->n_names > ALPN_MAX_NAMES) return ERR_REFUSED;
     for (size_t i = 0; i < what->n_names; i++)
-        if (!dns_name_legal(what->names[i])) return ERR_REFUSED;
+        if (!dns_name_legal(what->names[i]) && !address_canonical(what->names[i])) return ERR_REFUSED;
     bool has_extension = what->digest.n > 0;
     x509_san_add(&extensions, what->names, what->n_names, true);
     if (has_extension) {

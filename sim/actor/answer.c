@@ -1,5 +1,7 @@
 #include "actor/answer.h"
 
+#include "acme/address.h"
+
 #include <string.h>
 
 enum { DIGEST_BYTES = 32 };
@@ -108,7 +110,9 @@ static void spoil(struct msg *msg, enum tls_defect defect, struct str name)
     case TLS_OTHER_ALPN: reply->alpn = STR("http/1.1"); break;
     case TLS_WRONG_CERT: ((char *)(uintptr_t)reply->digest.at)[0] ^= 1; break;
     case TLS_WRONG_SAN: reply->san = str_fmt(&msg->arena, "wrong.%.*s", STR_ARGS(name)); break;
-    case TLS_EXTRA_SAN: reply->san = str_fmt(&msg->arena, "%.*s,extra.%.*s", STR_ARGS(name), STR_ARGS(name)); break;
+    case TLS_EXTRA_SAN:
+        reply->san = str_fmt(&msg->arena, "%.*s,extra.%.*s", STR_ARGS(reply->san), STR_ARGS(name));
+        break;
     case TLS_UPPER_SAN: reply->san = upper(&msg->arena, name); break;
     case TLS_NO_EXTENSION:
         reply->has_extension = reply->critical = false;
@@ -141,7 +145,8 @@ void answer_tls(struct msg *msg, const struct answer *answer, const struct answe
         reply->alert = STR("no_application_protocol");
         return;
     }
-    reply->san = str_copy(&msg->arena, values->name);
+    struct str address = address_of_reverse(&msg->arena, values->name); /* RFC 8738 section 6 */
+    reply->san = address.n ? str_fmt(&msg->arena, "ip:%.*s", STR_ARGS(address)) : str_copy(&msg->arena, values->name);
     if (defect == TLS_NO_ALPN || !challenge) return; /* an ordinary certificate */
     show_proof(msg, values);
     spoil(msg, defect, values->name);

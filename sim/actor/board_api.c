@@ -2,6 +2,8 @@
  * unknown ones ignored), and the members that we add. */
 #include "actor/board_inside.h"
 
+#include "acme/address.h"
+
 #include <arpa/inet.h>
 #include <string.h>
 
@@ -70,7 +72,11 @@ static struct str text(const struct call *call, const char *key, size_t max)
 static struct str key_of(const struct call_row *row, const struct call *call)
 {
     struct str key = text(call, row->key, MAX_KEY);
-    return strcmp(row->key, "host") == 0 ? board_name(call->turn->arena, key) : key;
+    unsigned char octets[16];
+    if (strcmp(row->key, "host") != 0) return key;
+    /* RFC 8738 section 6: a hello has the reverse name in an address's place. */
+    if (row->kind == PIN_TLS && address_octets(key, octets)) return address_reverse(call->turn->arena, key);
+    return board_name(call->turn->arena, key);
 }
 
 static bool challenge_of(enum extra extra, enum challenge_type *ret)

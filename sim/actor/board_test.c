@@ -1,6 +1,7 @@
 #include "actor/bench_test.h"
 #include "actor/board.h"
 
+#include "acme/address.h"
 #include "acme/challenge.h"
 
 #include <stdio.h>
@@ -224,6 +225,12 @@ static void test_tls(void **state)
         200);
     assert_str(hello(s, "a.test", "acme-tls/1")->san, "a.test,extra.a.test");
     assert_true(hello(s, "a.test", "acme-tls/1")->expired);
+    assert_int_equal(call(s, "/add-tlsalpn01", "{\"host\":\"2001:DB8::7\",\"content\":\"t.k\"}"), 200);
+    struct str reverse = address_reverse(&arena, STR("2001:db8::7"));
+    assert_str(hello(s, "2001:db8::7", "acme-tls/1")->alert, "unrecognized_name");
+    assert_str(hello(s, reverse.at, "acme-tls/1")->san, "ip:2001:db8::7");
+    assert_int_equal(call(s, "/del-tlsalpn01", "{\"host\":\"2001:db8:0::7\"}"), 200);
+    assert_str(hello(s, reverse.at, "acme-tls/1")->alert, "unrecognized_name");
     arena_done(&arena);
     stage_free(s);
 }

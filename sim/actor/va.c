@@ -1,5 +1,7 @@
 #include "actor/va_inside.h"
 
+#include "acme/address.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -376,13 +378,15 @@ static void on_dns_answer(struct va *va, struct turn *turn, struct query *query,
 static const char *certificate_failure(struct arena *arena, const struct tls_answer *answer, const struct query *query,
                                        struct str *ret_got)
 {
-    /* Section 3: self-signed, one dNSName that is the name asked for, the extension critical and of the right digest.
+    /* Section 3: self-signed, one dNSName (of RFC 8738: iPAddress) that is the name asked for, the extension critical
+     * and of the right digest.
      */
     if (!answer->self_signed) {
         *ret_got = STR("a certificate that is not self-signed");
         return "not-self-signed";
     }
-    if (!str_is_nocase(answer->san, str_copy(arena, query->name).at)) {
+    const char *kind = address_canonical(query->name) ? "ip:" : "";
+    if (!str_is_nocase(answer->san, str_fmt(arena, "%s%.*s", kind, STR_ARGS(query->name)).at)) {
         *ret_got = str_fmt(arena, "a certificate for %.*s", STR_ARGS(answer->san));
         return "wrong-names";
     }

@@ -37,13 +37,14 @@ static void take(struct stage *s)
     s->asked = bench_take(s->bench);
 }
 
-static void probe_as(struct stage *s, uint64_t flow, struct str type, struct str place, struct str proof)
+static void probe_name(struct stage *s, uint64_t flow, struct str type, struct str name, struct str place,
+                       struct str proof)
 {
     struct msg *msg = msg_new(MSG_PROBE);
     msg->from = CA;
     msg->flow = flow;
     msg->as.probe = (struct probe){.type = type,
-                                   .name = STR("a.example.test"),
+                                   .name = name,
                                    .token = STR("tok"),
                                    .place = place,
                                    .proof = proof,
@@ -51,6 +52,11 @@ static void probe_as(struct stage *s, uint64_t flow, struct str type, struct str
                                    .limit_ms = 10000};
     bench_step(s->bench, s->va, msg);
     take(s);
+}
+
+static void probe_as(struct stage *s, uint64_t flow, struct str type, struct str place, struct str proof)
+{
+    probe_name(s, flow, type, STR("a.example.test"), place, proof);
 }
 
 static void probe_http(struct stage *s)
@@ -498,6 +504,34 @@ static void test_tls(void **state)
     }
 }
 
+/* RFC 8738 section 6. */
+static void test_tls_for_an_address(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *address, *reverse, *san, *failure;
+    } rows[] = {
+        {"192.0.2.7",   "7.2.0.192.in-addr.arpa", "ip:192.0.2.7",           ""           },
+        {"192.0.2.7",   "7.2.0.192.in-addr.arpa", "192.0.2.7",              "wrong-names"}, /* a dNSName */
+        {"192.0.2.7",   "7.2.0.192.in-addr.arpa", "7.2.0.192.in-addr.arpa", "wrong-names"},
+        {"192.0.2.7",   "7.2.0.192.in-addr.arpa", "ip:192.0.2.8",           "wrong-names"},
+        {"2001:db8::7", "7.ip6.arpa",             "ip:2001:db8::7",         ""           },
+    };
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        struct stage *s = stage_new();
+        struct tls_answer answer = {GOOD};
+        answer.san = str_c(rows[i].san);
+        probe_name(s, 7, STR("tls-alpn-01"), str_c(rows[i].address), str_c(rows[i].reverse),
+                   STR("0123456789abcdef0123456789abcdef"));
+        assert_str(s->asked->as.tls_hello.name, rows[i].reverse);
+        struct msg *msg = reply(s, MSG_TLS_ANSWER);
+        msg->as.tls_answer = answer;
+        hear(s, msg);
+        assert_verdict(s, rows[i].failure);
+        stage_free(s);
+    }
+}
+
 static void test_several_queries_at_once(void **state)
 {
     (void)state;
@@ -583,6 +617,7 @@ int main(void)
         cmocka_unit_test(test_dns_alias),
         cmocka_unit_test(test_dns_alias_chain_is_bounded),
         cmocka_unit_test(test_tls),
+        cmocka_unit_test(test_tls_for_an_address),
         cmocka_unit_test(test_several_queries_at_once),
         cmocka_unit_test(test_answers_of_another_kind_are_ignored),
         cmocka_unit_test(test_unknown_type_fails),

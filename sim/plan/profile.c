@@ -191,7 +191,7 @@ static const struct {
     {"issue_delay",          AT(issue_delay_ms),          0,     30 * DAY_MS,   false},
     {"authz_lifetime",       AT(authz_lifetime_ms),       1000,  4000 * DAY_MS, false},
     {"order_lifetime",       AT(order_lifetime_ms),       1000,  4000 * DAY_MS, false},
-    {"certificate_lifetime", AT(certificate_lifetime_ms), 60000, 4000 * DAY_MS, false},
+    {"certificate_lifetime", AT(certificate_lifetime_ms), 1000,  4000 * DAY_MS, false},
     {"renewal_retry_after",  AT(certs.renewal_again_ms),  1000,  400 * DAY_MS,  false},
     {"ocsp_lifetime",        AT(certs.ocsp_lifetime_ms),  60000, 4000 * DAY_MS, false},
 };

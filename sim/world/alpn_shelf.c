@@ -39,8 +39,11 @@ static X509 *make(struct alpn_shelf *shelf, struct arena *arena, const struct tl
                                     .not_before_ms = now_ms - DAY_MS,
                                     .not_after_ms = now_ms + 7 * DAY_MS};
     struct str names = answer->san, der;
-    while (names.n && what.n_names < ALPN_MAX_NAMES)
-        str_cut(names, ',', &what.names[what.n_names++], &names);
+    while (names.n && what.n_names < ALPN_MAX_NAMES) {
+        struct str *name = &what.names[what.n_names++];
+        str_cut(names, ',', name, &names);
+        if (str_starts(*name, "ip:")) *name = (struct str){name->at + 3, name->n - 3};
+    }
     if (answer->has_extension || answer->obsolete) what.digest = answer->digest;
     if (answer->expired) {
         what.not_before_ms -= 7 * DAY_MS;
