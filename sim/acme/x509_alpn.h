@@ -7,8 +7,8 @@
 enum { ALPN_MAX_NAMES = 8 };
 
 struct alpn_certificate {
-    const struct key *key;    /* the certificate's */
-    const struct key *issuer; /* who signs; NULL: itself, as the RFC wants it */
+    const struct key *key;            /* the certificate's */
+    const struct key *issuer;         /* who signs; NULL: itself, as the RFC wants it */
     struct str names[ALPN_MAX_NAMES]; /* dns names, and addresses as address.h writes them (RFC 8738 section 6) */
     size_t n_names;
     struct str digest; /* SHA-256 of the key authorization; empty: no acmeIdentifier extension */
