@@ -312,6 +312,7 @@ void authz_new(struct visit *visit)
     struct turn *turn = visit->turn;
     struct identifier_doc identifier = {0};
     struct wish wish = {0};
+    if (visit_scripted(visit, REQUEST_NEW_AUTHZ)) return;
     if (!ca->profile->pre_authorization) {
         visit_not_found(visit, "resource");
         return;
