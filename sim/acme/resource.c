@@ -351,7 +351,34 @@ struct str renewal_write(struct arena *arena, const struct renewal_doc *doc)
     return buf_str(&buf);
 }
 
+enum err renewal_read(struct arena *arena, struct str json, struct renewal_doc *ret)
+{
+    json_t *root;
+    const json_t *window = NULL;
+    struct renewal_doc doc = {0};
+    enum err e = member_open(json, &root);
+    if (e) return e;
+    e = member_object(root, "suggestedWindow", &window);
+    if (!e && !window) e = ERR_MALFORMED;
+    if (!e) e = member_text(arena, window, "start", &doc.start);
+    if (!e) e = member_text(arena, window, "end", &doc.end);
+    if (!e) e = member_text(arena, root, "explanationURL", &doc.explanation);
+    json_decref(root);
+    if (!e) *ret = doc;
+    return e;
+}
+
 /* --- revocation (section 7.6) --- */
+struct str revocation_request(struct arena *arena, struct str der, int64_t reason)
+{
+    struct buf buf = {.arena = arena};
+    buf_add_char(&buf, '{');
+    write_text(&buf, "certificate", base64url(arena, der));
+    if (reason >= 0) buf_fmt(&buf, ",\"reason\":%lld", (long long)reason);
+    buf_add_char(&buf, '}');
+    return buf_str(&buf);
+}
+
 enum err revocation_read(struct arena *arena, struct str json, struct str *ret_der, int64_t *ret_reason)
 {
     json_t *root;
@@ -464,6 +491,15 @@ enum err authz_read(struct arena *arena, struct str json, struct authz_doc *ret)
 }
 
 /* Section 7.4.1. */
+struct str new_authz_request(struct arena *arena, const struct identifier_doc *identifier)
+{
+    struct buf buf = {.arena = arena};
+    buf_add_c(&buf, "{\"identifier\":");
+    write_identifier(&buf, identifier);
+    buf_add_char(&buf, '}');
+    return buf_str(&buf);
+}
+
 enum err new_authz_read(struct arena *arena, struct str json, struct identifier_doc *ret)
 {
     json_t *root;

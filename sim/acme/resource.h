@@ -77,18 +77,21 @@ struct str order_write(struct arena *arena, const struct order_doc *doc);
 struct str order_request(struct arena *arena, const struct order_doc *doc);
 enum err order_read(struct arena *arena, struct str json, struct order_doc *ret);
 struct str renewal_write(struct arena *arena, const struct renewal_doc *doc);
+enum err renewal_read(struct arena *arena, struct str json, struct renewal_doc *ret);
 struct str challenge_write(struct arena *arena, const struct challenge_doc *doc);
 enum err challenge_read(struct arena *arena, struct str json, struct challenge_doc *ret);
 struct str authz_write(struct arena *arena, const struct authz_doc *doc);
 enum err authz_read(struct arena *arena, struct str json, struct authz_doc *ret);
 
 /* {"identifier": {...}} of newAuthz. */
+struct str new_authz_request(struct arena *arena, const struct identifier_doc *identifier);
 enum err new_authz_read(struct arena *arena, struct str json, struct identifier_doc *ret);
 
 /* {"csr": "..."}: the DER inside. */
 struct str finalize_request(struct arena *arena, struct str csr_der);
 enum err finalize_read(struct arena *arena, struct str json, struct str *ret_csr_der);
 /* {"certificate": "...", "reason": n}: the DER inside, and the reason; -1: none is given (section 7.6). */
+struct str revocation_request(struct arena *arena, struct str der, int64_t reason);
 enum err revocation_read(struct arena *arena, struct str json, struct str *ret_der, int64_t *ret_reason);
 /* Has it the "resource": "new-order" of early drafts, and not empty? */
 bool payload_has_resource(struct str json);

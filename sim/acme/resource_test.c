@@ -547,6 +547,11 @@ static void test_certificate_members(void **state)
     renewal.explanation = STR("U");
     assert_string_equal(renewal_write(&arena, &renewal).at,
                         "{\"suggestedWindow\":{\"start\":\"S\",\"end\":\"E\"},\"explanationURL\":\"U\"}");
+    struct renewal_doc back = {0};
+    assert_int_equal(renewal_read(&arena, renewal_write(&arena, &renewal), &back), OK);
+    assert_true(str_is(back.start, "S") && str_is(back.end, "E") && str_is(back.explanation, "U"));
+    assert_int_equal(renewal_read(&arena, STR("{}"), &back), ERR_MALFORMED);
+    assert_int_equal(renewal_read(&arena, STR("{\"suggestedWindow\":{\"start\":1}}"), &back), ERR_MALFORMED);
     arena_done(&arena);
 }
 
@@ -577,6 +582,9 @@ static void test_revocation(void **state)
         assert_true(str_is(der, "\x01\x02\x03"));
         assert_int_equal(reason, rows[i].reason);
     }
+    assert_string_equal(revocation_request(&arena, STR("\x01\x02\x03"), -1).at, "{\"certificate\":\"AQID\"}");
+    assert_string_equal(revocation_request(&arena, STR("\x01\x02\x03"), 0).at,
+                        "{\"certificate\":\"AQID\",\"reason\":0}");
     arena_done(&arena);
 }
 

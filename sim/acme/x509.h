@@ -66,6 +66,12 @@ struct certificate_id {
 };
 enum err certificate_read(struct str der, struct certificate_id *ret);
 
+/* The first certificate of a PEM chain: its DER, in the arena. */
+enum err certificate_from_pem(struct arena *arena, struct str pem, struct str *ret_der);
+/* What renewal information is asked by (RFC 9773 section 4.1): the issuer's key identifier and the serial number, as
+ * they are in the certificate. ERR_NOT_FOUND: it has no such identifier. */
+enum err certificate_renewal_id(struct arena *arena, struct str der, struct str *ret);
+
 /* What an observer reads from a PEM chain: number of certificates, and of the first its dns names (sorted), validity,
  * and whether its key is `key` (NULL: not asked). ERR_MALFORMED when it is no PEM chain. Real certificates only:
  * symbolic ones parse too, their signatures are not checked. */

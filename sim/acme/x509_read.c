@@ -329,6 +329,27 @@ static bool pem_line(struct str *text, const char *label, struct str *ret_before
     return false;
 }
 
+enum err certificate_from_pem(struct arena *arena, struct str pem, struct str *ret_der)
+{
+    struct str before, body;
+    if (pem.n > MAX_CHAIN) return ERR_LIMIT;
+    if (!pem_line(&pem, "-----BEGIN CERTIFICATE-----", &before) || !pem_line(&pem, "-----END CERTIFICATE-----", &body))
+        return ERR_MALFORMED;
+    return base64_decode(arena, body, ret_der);
+}
+
+enum err certificate_renewal_id(struct arena *arena, struct str der, struct str *ret)
+{
+    struct certificate_parts parts;
+    struct str value = {0}, sequence, key_id;
+    if (!certificate_split(der, &parts)) return ERR_MALFORMED;
+    if (!extension_find(parts.extensions, OID_AUTHORITY_KEY_IDENTIFIER, &value)) return ERR_MALFORMED;
+    if (!der_only(value, DER_SEQUENCE, &sequence) || !der_take(&sequence, DER_CONTEXT | 0, &key_id))
+        return ERR_NOT_FOUND;
+    *ret = str_fmt(arena, "%.*s.%.*s", STR_ARGS(base64url(arena, key_id)), STR_ARGS(base64url(arena, parts.serial)));
+    return OK;
+}
+
 enum err chain_read(struct arena *arena, struct str pem, struct chain_facts *ret)
 {
     struct chain_facts facts = {0};

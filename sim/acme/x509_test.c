@@ -317,6 +317,31 @@ static void test_long_names_stand_in_no_subject(void **state)
 }
 
 /* Each chain leads to its own root and to no other, by way of the same issuer. */
+/* RFC 9773 section 4.1: the identifier by which a leaf's renewal information is asked. */
+static void test_renewal_ids(void **state)
+{
+    (void)state;
+    struct issuer *issuer = issuer_new(SEALING_REAL, &rng, NOW_MS);
+    struct key *key = key_of(KEY_P256);
+    struct csr csr = csr_for(key, two_names, 2);
+    struct certificate_id certificate;
+    struct str der, back, id;
+    assert_int_equal(issuer_issue(issuer, &arena, &csr, NOW_MS, NOW_MS + DAY_MS, &rng, &der), OK);
+    struct str pem = str_fmt(&arena, "text before\n%.*s%.*s", STR_ARGS(certificate_pem(&arena, der)),
+                             STR_ARGS(issuer_chain_pem(issuer, 0)));
+    assert_int_equal(certificate_from_pem(&arena, pem, &back), OK);
+    assert_str(back, der);
+    assert_int_equal(certificate_from_pem(&arena, STR("-----BEGIN CERTIFICATE-----\nAAAA\n"), &back), ERR_MALFORMED);
+    assert_int_equal(certificate_read(der, &certificate), OK);
+    assert_int_equal(certificate_renewal_id(&arena, der, &id), OK);
+    assert_true(str_starts(id, base64url(&arena, issuer_key_id(issuer)).at));
+    assert_true(str_ends(id, base64url(&arena, certificate.serial).at));
+    assert_int_equal(certificate_renewal_id(&arena, STR("no DER"), &id), ERR_MALFORMED);
+    csr_done(&csr);
+    key_free(key);
+    issuer_free(issuer);
+}
+
 static void test_alternate_chains(void **state)
 {
     (void)state;
@@ -508,7 +533,7 @@ int main(void)
         TEST(test_csr_is_openssls),       TEST(test_csr_write_refuses),     TEST(test_authorities_are_openssls),
         TEST(test_leaves_are_openssls),   TEST(test_chain_of_another_root), TEST(test_long_names_stand_in_no_subject),
         TEST(test_server_certificates),   TEST(test_issue_refuses_times),   TEST(test_same_seed_same_bytes),
-        TEST(test_symbolic_certificates), TEST(test_alternate_chains),
+        TEST(test_symbolic_certificates), TEST(test_alternate_chains),      TEST(test_renewal_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

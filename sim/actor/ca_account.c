@@ -154,7 +154,7 @@ void account_post(struct visit *visit)
         visit_not_found(visit, "account");
         return;
     }
-    if (!visit_owns(visit, account)) return;
+    if (!visit_owns(visit, account) || visit_scripted(visit, REQUEST_ACCOUNT)) return;
     if (visit->jws.payload.n) {
         if (!account_read_request(visit, &doc)) return;
         if (str_is(doc.status, "deactivated")) {
@@ -184,7 +184,7 @@ void account_orders(struct visit *visit)
         visit_not_found(visit, "list of orders");
         return;
     }
-    if (!visit_owns(visit, account) || !visit_reads(visit)) return;
+    if (!visit_owns(visit, account) || !visit_reads(visit) || visit_scripted(visit, REQUEST_ORDERS)) return;
     const struct ca_order *order = account->newest;
     if (visit->query.n) {
         int64_t from = 0;

@@ -62,6 +62,7 @@ void key_change(struct visit *visit)
     struct ca *ca = visit->ca;
     struct turn *turn = visit->turn;
     struct jws inner = {0};
+    if (visit_scripted(visit, REQUEST_CHANGE_KEY)) return;
     if (!inner_opened(visit, &inner) || !inner_accepted(visit, &inner)) return;
     const struct ca_account *other = ca_account_by_thumbprint(&ca->store, key_thumbprint(visit->key, turn->arena));
     if (other) {

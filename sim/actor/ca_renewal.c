@@ -48,6 +48,7 @@ void renewal_get(struct visit *visit)
     struct turn *turn = visit->turn;
     bool legal = false;
     visit->answer.no_nonce = true;
+    if (visit_scripted(visit, REQUEST_RENEWAL_INFORMATION)) return;
     const struct ca_certificate *certificate = certificate_of(ca, turn->arena, visit->rest, &legal);
     if (!ca->profile->certs.renewal_to || (legal && !certificate)) {
         visit_not_found(visit, "certificate of ours");

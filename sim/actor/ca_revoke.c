@@ -59,6 +59,7 @@ void revoke_post(struct visit *visit)
     struct turn *turn = visit->turn;
     struct str der = {0};
     int64_t reason = -1;
+    if (visit_scripted(visit, REQUEST_REVOKE_CERTIFICATE)) return;
     if (revocation_read(turn->arena, visit->jws.payload, &der, &reason)) {
         answer_refuse(&visit->answer, turn, 0, "malformed",
                       "the payload is not {\"certificate\": \"...\", \"reason\": n} with base64url of DER inside");

@@ -58,6 +58,7 @@ static void advance(struct client *client, struct turn *turn)
         if (client->wake_ms > turn->now_ms) return;
         client->wake_ms = 0;
         if (moves == MAX_MOVES) client_end(client, turn, false, STR("the server's answers lead nowhere"));
+        else if (client->renewing) client_next_step(client, turn);
         else if (client->plan->n_steps == 0 || client->obtaining) client_obtain(client, turn);
         else client_next_step(client, turn);
     }
@@ -99,6 +100,12 @@ static void client_free(struct actor *actor)
     arena_done(&client->order.arena);
     arena_done(&client->arena);
     key_free(client->key);
+    key_free(client->other.key);
+    key_free(client->next_key);
+    key_free(client->old_key);
+    key_free(client->csr_key);
+    key_free(client->certificate_key);
+    key_free(client->stranger);
     free(client);
 }
 

@@ -38,7 +38,7 @@ static struct msg *request(struct client *client, struct turn *turn, struct str 
     struct msg *msg = outbox_post(turn->out, MSG_REQUEST, client->options.server, 0);
     msg->as.request.method = method;
     msg->as.request.url = str_copy(&msg->arena, url);
-    msg_header(msg, "User-Agent", STR("acmedrill/" ACMEDRILL_VERSION));
+    if (!client->habits.hides_user_agent) msg_header(msg, "User-Agent", STR("acmedrill/" ACMEDRILL_VERSION));
     x->flow = msg->flow;
     x->sent_ms = turn->now_ms;
     x->due_ms = turn->now_ms + x->limit_ms;
@@ -67,14 +67,16 @@ static void send_now(struct client *client, struct turn *turn)
           .url = x->url
     };
     if (!x->with_jwk) header.kid = client->account;
+    if (x->wrong_url) header.url = client->options.directory_url;
     struct str body;
-    if (jws_seal(turn->arena, client->key, &header, x->payload, &body) != OK) {
+    if (jws_seal(turn->arena, x->key ? x->key : client->key, &header, x->payload, &body) != OK) {
         client_give_up(client, turn, "%s: the request could not be signed", x->what);
         return;
     }
     struct msg *msg = request(client, turn, STR("POST"), x->url);
     msg->as.request.body = str_copy(&msg->arena, body);
-    msg_header(msg, "Content-Type", STR("application/jose+json"));
+    msg_header(msg, "Content-Type",
+               client->habits.sends_plain_json ? STR("application/json") : STR("application/jose+json"));
     if (x->pem) msg_header(msg, "Accept", STR("application/pem-certificate-chain"));
     x->state = EXCHANGE_SENT;
 }
@@ -89,6 +91,10 @@ static void begin(struct client *client, struct exchange fresh, struct turn *tur
     fresh.payload = str_copy(&arena, fresh.payload);
     fresh.arena = arena;
     if (!fresh.limit_ms) fresh.limit_ms = CLIENT_LIMIT_MS;
+    fresh.get |= client->way == WAY_GET;
+    fresh.wrong_url = client->way == WAY_WRONG_URL;
+    if (client->way == WAY_OLD_KEY) fresh.key = client->old_key;
+    client->way = WAY_PLAIN;
     *x = fresh;
     send_now(client, turn);
 }
@@ -104,9 +110,10 @@ void exchange_start(struct client *client, struct turn *turn, enum manner manner
           turn);
 }
 
-void exchange_get(struct client *client, struct turn *turn, const char *what, struct str url, client_then *then)
+void exchange_get(struct client *client, struct turn *turn, enum manner manner, const char *what, struct str url,
+                  client_then *then)
 {
-    begin(client, (struct exchange){.what = what, .url = url, .get = true, .then = then}, turn);
+    begin(client, (struct exchange){.manner = manner, .what = what, .url = url, .get = true, .then = then}, turn);
 }
 
 void exchange_start_with_jwk(struct client *client, struct turn *turn, enum manner manner, const char *what,
@@ -115,6 +122,20 @@ void exchange_start_with_jwk(struct client *client, struct turn *turn, enum mann
     begin(client,
           (struct exchange){
               .manner = manner, .what = what, .url = url, .payload = payload, .with_jwk = true, .then = then},
+          turn);
+}
+
+void exchange_start_by_key(struct client *client, struct turn *turn, const char *what, struct str url,
+                           struct str payload, const struct key *key, client_then *then)
+{
+    begin(client,
+          (struct exchange){.manner = MANNER_RUDE,
+                            .what = what,
+                            .url = url,
+                            .payload = payload,
+                            .with_jwk = true,
+                            .key = key,
+                            .then = then},
           turn);
 }
 

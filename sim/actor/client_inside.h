@@ -1,6 +1,7 @@
 /* What the parts of the client share. client.c: the actor; client_exchange.c: one signed request and its retries;
  * client_objects.c: requests and what their replies say; client_obtain.c: the polite issuance; client_steps.c: what a
- * scenario dictates. */
+ * scenario dictates; client_account.c and client_certificate.c: requests about accounts and keys, and about
+ * certificates that are there. */
 #ifndef ACTOR_CLIENT_INSIDE_H
 #define ACTOR_CLIENT_INSIDE_H
 
@@ -45,6 +46,8 @@ struct exchange {
     enum manner manner;
     const char *what;        /* "new order" */
     bool get, with_jwk, pem; /* plain GET; the key instead of the account; wants a certificate chain */
+    const struct key *key;   /* that signs; NULL: the account's */
+    bool wrong_url;          /* signed for another URL */
     struct str url, payload;
     client_then *then;
     int bad_nonces, tries;
@@ -84,7 +87,7 @@ struct client_authz {
     struct poll poll;
 };
 struct client_order {
-    bool exists, finalized, finalized_early, finalized_twice;
+    bool exists, finalized, finalized_early, finalized_twice, downloaded;
     int not_ready; /* orderNotReady answers */
     enum status status;
     struct str url, finalize, certificate, why;
@@ -114,10 +117,24 @@ struct client {
     bool has_directory;
     struct directory_doc directory;
     struct key *key;
-    struct str account; /* its URL */
+    struct str account, orders; /* URLs: its own, and that of its list */
+    struct {
+        struct key *key;
+        struct str account, orders;
+    } other;                        /* account, for "use other account" */
+    struct key *next_key, *old_key; /* of a change under way, and of the last one */
+    struct str page;                /* of the list of orders: the next to read */
     struct client_order order;
     int orders_made;
     struct str certificate;
+    struct key *csr_key, *certificate_key, *stranger; /* of the last CSR, of the last certificate, of nobody */
+    struct str leaf, alternate, renewal_id;           /* of the last certificate: DER, URL, RFC 9773 section 4.1 */
+    struct {
+        bool known, asked;
+        int64_t start_ms, again_ms;
+    } renewal;     /* information on it */
+    bool replaces; /* the next order does */
+    bool renewing; /* a polite renewal waits for its time */
     /* Types that failed, per name, over all orders. */
     struct {
         struct str name;
@@ -133,6 +150,7 @@ struct client {
 
     /* Steps. */
     bool obtaining, step_begun, step_paused;
+    enum step_way way; /* of the next request */
     size_t step, item;
     int round;
 };
@@ -149,9 +167,13 @@ int64_t client_own_wait_ms(const struct client *client, int64_t ms);
 /* client_exchange.c */
 void exchange_start(struct client *client, struct turn *turn, enum manner manner, const char *what, struct str url,
                     struct str payload, client_then *then);
-void exchange_get(struct client *client, struct turn *turn, const char *what, struct str url, client_then *then);
+void exchange_get(struct client *client, struct turn *turn, enum manner manner, const char *what, struct str url,
+                  client_then *then);
 void exchange_start_with_jwk(struct client *client, struct turn *turn, enum manner manner, const char *what,
                              struct str url, struct str payload, client_then *then);
+/* Signed by that key, which is in the header. */
+void exchange_start_by_key(struct client *client, struct turn *turn, const char *what, struct str url,
+                           struct str payload, const struct key *key, client_then *then);
 void exchange_start_pem(struct client *client, struct turn *turn, enum manner manner, struct str url,
                         client_then *then);
 void exchange_arrival(struct client *client, struct turn *turn, const struct msg *in);
@@ -160,11 +182,39 @@ void exchange_drop(struct client *client);
 /* A reply carried this: when may the resource be asked again? Uses Retry-After as the habits allow. */
 void poll_heard(const struct client *client, const struct turn *turn, struct poll *poll, const struct headers *headers);
 
+/* For whoever hears a reply. True when it is good; otherwise a polite exchange ends the client, and others go on. */
+bool client_accepted(struct client *client, struct turn *turn, const struct heard *heard);
+void client_unreadable(struct client *client, struct turn *turn, const struct heard *heard, const char *what);
+/* Where the reply says that its object is. RFC 9110 section 10.2.2: it may say so relative to the request's URL. Empty:
+ * nowhere, or what it says is no URL. */
+struct str client_location(const struct client *client, struct arena *arena, const struct headers *headers);
+
+/* client_account.c */
+struct str client_binding(struct client *client, struct turn *turn, enum step_way way);
+void client_learn_account(struct client *client, struct turn *turn, const struct heard *heard);
+void client_find_account(struct client *client, struct turn *turn);
+void client_account_step(struct client *client, struct turn *turn, const struct step *step);
+/* The list of orders, page by page; false: it is read. */
+bool client_read_orders(struct client *client, struct turn *turn, bool first);
+void client_change_key(struct client *client, struct turn *turn, enum step_way way);
+void client_use_other_account(struct client *client);
+
+/* client_certificate.c */
+/* One was downloaded. */
+void client_keep_certificate(struct client *client, const struct http_response *response);
+void client_revoke(struct client *client, struct turn *turn, const struct step *step);
+void client_read_renewal(struct client *client, struct turn *turn, enum manner manner);
+void client_download_alternate(struct client *client, struct turn *turn);
+/* The polite way to a renewal, one thing a call; false: it is time to order. */
+bool client_awaits_renewal(struct client *client, struct turn *turn);
+
 /* client_objects.c: each starts an exchange unless it says otherwise. */
 /* The directory and an account are there; false: on the way. */
 bool client_ready(struct client *client, struct turn *turn);
 bool client_has_directory(struct client *client, struct turn *turn);
-void client_new_account(struct client *client, struct turn *turn, enum manner manner);
+bool client_make_key(struct client *client, struct turn *turn);
+void client_new_account(struct client *client, struct turn *turn, enum manner manner, enum step_way way);
+void client_new_authz(struct client *client, struct turn *turn, size_t i);
 void client_new_order(struct client *client, struct turn *turn, enum manner manner);
 void client_another_order(struct client *client, struct turn *turn, struct poll *poll); /* habit new-order-each-poll */
 void client_forget_order(struct client *client, struct turn *turn);

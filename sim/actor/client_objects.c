@@ -1,4 +1,5 @@
 /* The client's requests by name, and what it learns from their replies. */
+#include "acme/address.h"
 #include "actor/client_inside.h"
 
 #include <assert.h>
@@ -6,7 +7,7 @@
 
 /* --- directory, account (RFC 8555 sections 7.1.1, 7.3) --- */
 
-static void unreadable(struct client *client, struct turn *turn, const struct heard *heard, const char *what)
+void client_unreadable(struct client *client, struct turn *turn, const struct heard *heard, const char *what)
 {
     if (client->exchange.manner == MANNER_POLITE)
         client_give_up(client, turn, "%s: the reply (HTTP status %d) is not what RFC 8555 describes", what,
@@ -14,8 +15,7 @@ static void unreadable(struct client *client, struct turn *turn, const struct he
     else turn_note(turn, "%s: the reply is not what RFC 8555 describes", what);
 }
 
-/* True when the reply is good. Otherwise a polite exchange ends the client; others go on. */
-static bool accepted(struct client *client, struct turn *turn, const struct heard *heard)
+bool client_accepted(struct client *client, struct turn *turn, const struct heard *heard)
 {
     if (heard->good) {
         assert(heard->response);
@@ -26,9 +26,7 @@ static bool accepted(struct client *client, struct turn *turn, const struct hear
     return false;
 }
 
-/* Where the reply says that its object is. RFC 9110 section 10.2.2: it may say so relative to the request's URL. Empty:
- * nowhere, or what it says is no URL. */
-static struct str location_of(const struct client *client, struct arena *arena, const struct headers *headers)
+struct str client_location(const struct client *client, struct arena *arena, const struct headers *headers)
 {
     struct str location = headers_get(headers, "Location"), asked = client->exchange.url;
     struct url url;
@@ -44,11 +42,11 @@ static struct str location_of(const struct client *client, struct arena *arena, 
 
 static void on_directory(struct client *client, struct turn *turn, const struct heard *heard)
 {
-    if (!accepted(client, turn, heard)) return;
+    if (!client_accepted(client, turn, heard)) return;
     struct directory_doc *doc = &client->directory;
     if (directory_read(&client->arena, heard->response->body, doc) != OK || !doc->new_nonce.n || !doc->new_account.n ||
         !doc->new_order.n) {
-        unreadable(client, turn, heard, "directory");
+        client_unreadable(client, turn, heard, "directory");
         return;
     }
     client->has_directory = true;
@@ -56,37 +54,42 @@ static void on_directory(struct client *client, struct turn *turn, const struct 
 
 static void on_account(struct client *client, struct turn *turn, const struct heard *heard)
 {
-    if (!accepted(client, turn, heard)) return;
-    struct str url = location_of(client, turn->arena, heard->response->headers);
-    if (!url.n) unreadable(client, turn, heard, "new account");
-    else client->account = str_copy(&client->arena, url);
+    if (!client_accepted(client, turn, heard)) return;
+    struct str url = client_location(client, turn->arena, heard->response->headers);
+    if (!url.n) {
+        client_unreadable(client, turn, heard, "new account");
+        return;
+    }
+    client->account = str_copy(&client->arena, url);
+    client_learn_account(client, turn, heard);
 }
 
 bool client_has_directory(struct client *client, struct turn *turn)
 {
     if (client->has_directory) return true;
-    exchange_get(client, turn, "directory", client->options.directory_url, on_directory);
+    exchange_get(client, turn, MANNER_POLITE, "directory", client->options.directory_url, on_directory);
     return false;
 }
 
-static bool make_key(struct client *client, struct turn *turn)
+bool client_make_key(struct client *client, struct turn *turn)
 {
     if (client->key) return true;
-    if (client->options.key_pem.n) {
+    if (client->options.key_pem.n && !client->other.key) {
         client->key = key_from_pem(client->options.key_pem);
     } else if (client->options.sealing == SEALING_SYMBOLIC) {
         client->key = key_make(KEY_P256, SEALING_SYMBOLIC, turn->rng);
-    } else if (client->plan->key != KEY_RSA) {
-        client->key = key_make(client->plan->key, SEALING_REAL, turn->rng);
+    } else if (client->plan->key != KEY_RSA || client->other.key) {
+        enum key_kind kind = client->plan->key != KEY_RSA ? client->plan->key : KEY_P256;
+        client->key = key_make(kind, SEALING_REAL, turn->rng);
     }
     if (!client->key) client_end(client, turn, false, STR("there is no usable account key"));
     return client->key != NULL;
 }
 
-void client_new_account(struct client *client, struct turn *turn, enum manner manner)
+void client_new_account(struct client *client, struct turn *turn, enum manner manner, enum step_way way)
 {
-    struct account_doc doc = {.terms_agreed = true};
-    if (!make_key(client, turn)) return;
+    if (!client_make_key(client, turn)) return;
+    struct account_doc doc = {.terms_agreed = way != WAY_WITHOUT_TERMS, .binding = client_binding(client, turn, way)};
     exchange_start_with_jwk(client, turn, manner, "new account", client->directory.new_account,
                             account_request(turn->arena, &doc), on_account);
 }
@@ -95,7 +98,7 @@ bool client_ready(struct client *client, struct turn *turn)
 {
     if (!client_has_directory(client, turn)) return false;
     if (client->account.n) return true;
-    client_new_account(client, turn, MANNER_POLITE);
+    client_new_account(client, turn, MANNER_POLITE, WAY_PLAIN);
     return false;
 }
 
@@ -146,10 +149,10 @@ static void on_new_order(struct client *client, struct turn *turn, const struct 
 {
     struct client_order *order = &client->order;
     struct order_doc doc;
-    if (!accepted(client, turn, heard)) return;
-    struct str url = location_of(client, turn->arena, heard->response->headers);
+    if (!client_accepted(client, turn, heard)) return;
+    struct str url = client_location(client, turn->arena, heard->response->headers);
     if (order_read(turn->arena, heard->response->body, &doc) != OK || !url.n || !doc.finalize.n) {
-        unreadable(client, turn, heard, "new order");
+        client_unreadable(client, turn, heard, "new order");
         return;
     }
     client_forget_order(client, turn);
@@ -167,13 +170,19 @@ static void on_new_order(struct client *client, struct turn *turn, const struct 
     if (!order->poll.by_server && order->status == STATUS_PENDING) order->poll.next_ms = turn->now_ms;
 }
 
+static struct identifier_doc identifier_of(struct str text)
+{
+    return (struct identifier_doc){.type = address_canonical(text) ? STR("ip") : STR("dns"), .value = text};
+}
+
 static struct str order_payload(const struct client *client, struct arena *arena)
 {
     const struct scenario *scenario = client->options.scenario;
     struct order_doc doc = {.n_identifiers = scenario->n_identifiers};
+    if (client->replaces) doc.replaces = client->renewal_id;
     doc.identifiers = ARENA_ARRAY(arena, struct identifier_doc, scenario->n_identifiers + 1);
     for (size_t i = 0; i < scenario->n_identifiers; i++)
-        doc.identifiers[i] = (struct identifier_doc){.type = STR("dns"), .value = scenario->identifiers[i]};
+        doc.identifiers[i] = identifier_of(scenario->identifiers[i]);
     return order_request(arena, &doc);
 }
 
@@ -203,8 +212,8 @@ static void on_order(struct client *client, struct turn *turn, const struct hear
 {
     struct order_doc doc;
     poll_heard(client, turn, &client->order.poll, heard->response ? heard->response->headers : NULL);
-    if (!accepted(client, turn, heard)) return;
-    if (order_read(turn->arena, heard->response->body, &doc) != OK) unreadable(client, turn, heard, "order");
+    if (!client_accepted(client, turn, heard)) return;
+    if (order_read(turn->arena, heard->response->body, &doc) != OK) client_unreadable(client, turn, heard, "order");
     else learn_order(client, turn, &doc, heard->response->headers);
 }
 
@@ -219,7 +228,8 @@ void client_finalize(struct client *client, struct turn *turn, enum manner manne
     struct key *key = key_make(KEY_P256, client->options.sealing, turn->rng);
     struct str csr = {0};
     enum err e = key ? csr_write(turn->arena, key, scenario->identifiers, scenario->n_identifiers, &csr) : ERR_CRYPTO;
-    key_free(key);
+    key_free(client->csr_key);
+    client->csr_key = key;
     if (e) client_end(client, turn, false, STR("the certificate request could not be made"));
     else
         exchange_start(client, turn, manner, "finalize", client->order.finalize, finalize_request(turn->arena, csr),
@@ -236,9 +246,9 @@ void client_on_finalize(struct client *client, struct turn *turn, const struct h
         poll_heard(client, turn, &order->poll, heard->response->headers);
         return;
     }
-    if (!accepted(client, turn, heard)) return;
+    if (!client_accepted(client, turn, heard)) return;
     if (order_read(turn->arena, heard->response->body, &doc) != OK) {
-        unreadable(client, turn, heard, "finalize");
+        client_unreadable(client, turn, heard, "finalize");
         return;
     }
     order->finalized = true;
@@ -257,10 +267,14 @@ void client_on_spare_finalize(struct client *client, struct turn *turn, const st
 
 static void on_certificate(struct client *client, struct turn *turn, const struct heard *heard)
 {
-    if (!accepted(client, turn, heard)) return;
-    if (str_find(heard->response->body, "-----BEGIN CERTIFICATE-----") < 0)
-        unreadable(client, turn, heard, "certificate");
-    else client->certificate = str_copy(&client->arena, heard->response->body);
+    if (!client_accepted(client, turn, heard)) return;
+    if (str_find(heard->response->body, "-----BEGIN CERTIFICATE-----") < 0) {
+        client_unreadable(client, turn, heard, "certificate");
+        return;
+    }
+    client->certificate = str_copy(&client->arena, heard->response->body);
+    client->order.downloaded = true;
+    client_keep_certificate(client, heard->response);
 }
 
 void client_download(struct client *client, struct turn *turn, enum manner manner)
@@ -347,9 +361,9 @@ static void on_authz(struct client *client, struct turn *turn, const struct hear
     bool first = !authz->fetched;
     poll_heard(client, turn, &authz->poll, heard->response ? heard->response->headers : NULL);
     authz->fetch_failed = true;
-    if (!accepted(client, turn, heard)) return;
+    if (!client_accepted(client, turn, heard)) return;
     if (authz_read(turn->arena, heard->response->body, &doc) != OK) {
-        unreadable(client, turn, heard, "authz");
+        client_unreadable(client, turn, heard, "authz");
         return;
     }
     authz->fetch_failed = false;
@@ -373,9 +387,9 @@ static void on_challenge(struct client *client, struct turn *turn, const struct 
     struct client_challenge *challenge = &authz->challenges[client->about_type];
     struct challenge_doc doc;
     poll_heard(client, turn, &challenge->poll, heard->response ? heard->response->headers : NULL);
-    if (!accepted(client, turn, heard)) return;
+    if (!client_accepted(client, turn, heard)) return;
     if (challenge_read(turn->arena, heard->response->body, &doc) != OK) {
-        unreadable(client, turn, heard, "challenge");
+        client_unreadable(client, turn, heard, "challenge");
         return;
     }
     if (!learn_challenge(client, turn, challenge, &doc)) return;
@@ -418,7 +432,7 @@ static void on_answer(struct client *client, struct turn *turn, const struct hea
     if (challenge_read(turn->arena, heard->response->body, &doc) != OK) {
         if (client->exchange.manner == MANNER_TOLERANT)
             client->exchange.manner = MANNER_POLITE; /* only errors are tolerated */
-        unreadable(client, turn, heard, "answer");
+        client_unreadable(client, turn, heard, "answer");
         return;
     }
     if (!learn_challenge(client, turn, challenge, &doc)) return;
@@ -442,6 +456,34 @@ void client_deactivate(struct client *client, struct turn *turn, size_t i)
     client->about_i = i;
     exchange_start(client, turn, MANNER_RUDE, "deactivation", client->order.authzs[i].url,
                    STR("{\"status\":\"deactivated\"}"), on_authz);
+}
+
+/* --- authorization ahead of an order (section 7.4.1) --- */
+
+static void on_new_authz(struct client *client, struct turn *turn, const struct heard *heard)
+{
+    struct client_order *order = &client->order;
+    struct authz_doc doc;
+    if (!client_accepted(client, turn, heard)) return;
+    struct str url = client_location(client, turn->arena, heard->response->headers);
+    if (authz_read(turn->arena, heard->response->body, &doc) != OK || !url.n) {
+        client_unreadable(client, turn, heard, "new authz");
+        return;
+    }
+    if (!order->authzs) order->authzs = ARENA_ARRAY(&order->arena, struct client_authz, SCENARIO_MAX_NAMES);
+    if (order->n_authzs == SCENARIO_MAX_NAMES) return;
+    struct client_authz *authz = &order->authzs[order->n_authzs++];
+    authz->url = str_copy(&order->arena, url);
+    authz->chosen = -1;
+    learn_authz(client, turn, authz, &doc);
+}
+
+void client_new_authz(struct client *client, struct turn *turn, size_t i)
+{
+    struct identifier_doc identifier = identifier_of(client->options.scenario->identifiers[i]);
+    if (client->order.exists) client_forget_order(client, turn);
+    exchange_start(client, turn, MANNER_RUDE, "new authz", client->directory.new_authz,
+                   new_authz_request(turn->arena, &identifier), on_new_authz);
 }
 
 /* --- the responder --- */

@@ -299,7 +299,7 @@ static void work_on_order(struct client *client, struct turn *turn)
         return;
     case STATUS_VALID:
         if (extra) watch_order(client, turn);
-        else if (client->certificate.n) client_conclude(client, turn, true, STR(""));
+        else if (order->downloaded) client_conclude(client, turn, true, STR(""));
         else if (client->habits.never_downloads) client_give_up(client, turn, "does not fetch its certificate");
         else if (!order->certificate.n) client_give_up(client, turn, "the order is valid and names no certificate");
         else client_download(client, turn, MANNER_POLITE);

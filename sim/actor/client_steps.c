@@ -2,23 +2,44 @@
 #include "actor/client_inside.h"
 
 /* What a step needs before it can begin. */
-enum { NEEDS_ORDER = 1, NEEDS_AUTHZ = 2, NEEDS_TYPE = 4, PER_AUTHZ = 8, NEEDS_CERTIFICATE = 16 };
+enum {
+    NEEDS_ORDER = 1,
+    NEEDS_AUTHZ = 2, /* read */
+    NEEDS_TYPE = 4,
+    PER_AUTHZ = 8,          /* of an order, or made ahead of one */
+    NEEDS_CERTIFICATE = 16, /* its URL */
+    NEEDS_LEAF = 32,        /* itself */
+    PER_NAME = 64
+};
 
 static unsigned needs(enum step_kind kind)
 {
     switch (kind) {
     case STEP_READ_AUTHZ:
     case STEP_POLL_AUTHZ:
-    case STEP_DEACTIVATE_AUTHZ: return NEEDS_ORDER | PER_AUTHZ;
+    case STEP_DEACTIVATE_AUTHZ: return PER_AUTHZ;
     case STEP_PROVISION:
     case STEP_WITHDRAW:
     case STEP_ANSWER:
-    case STEP_POLL_CHALLENGE: return NEEDS_ORDER | PER_AUTHZ | NEEDS_AUTHZ | NEEDS_TYPE;
+    case STEP_POLL_CHALLENGE: return PER_AUTHZ | NEEDS_AUTHZ | NEEDS_TYPE;
     case STEP_POLL_ORDER:
     case STEP_FINALIZE: return NEEDS_ORDER;
     case STEP_DOWNLOAD: return NEEDS_ORDER | NEEDS_CERTIFICATE;
+    case STEP_CREATE_AUTHZ: return PER_NAME;
+    case STEP_DOWNLOAD_ALTERNATE:
+    case STEP_REVOKE_CERTIFICATE:
+    case STEP_READ_RENEWAL:
+    case STEP_REPLACE_CERTIFICATE:
+    case STEP_RENEW: return NEEDS_LEAF;
     case STEP_OBTAIN:
     case STEP_CREATE_ACCOUNT:
+    case STEP_FIND_ACCOUNT:
+    case STEP_READ_ACCOUNT:
+    case STEP_UPDATE_ACCOUNT:
+    case STEP_DEACTIVATE_ACCOUNT:
+    case STEP_CHANGE_KEY:
+    case STEP_READ_ORDERS:
+    case STEP_OTHER_ACCOUNT:
     case STEP_CREATE_ORDER:
     case STEP_WAIT:
     case STEP_GIVE_UP: break;
@@ -86,14 +107,26 @@ static void do_step(struct client *client, struct turn *turn, const struct step 
 {
     size_t i = client->item;
     struct client_authz *authz = needs(step->kind) & PER_AUTHZ ? &client->order.authzs[i] : NULL;
+    client->way = step->way;
     if (step->kind == STEP_POLL_CHALLENGE || step->kind == STEP_POLL_AUTHZ || step->kind == STEP_POLL_ORDER) {
         poll_step(client, turn, step, n_items);
         return;
     }
     to_next_item(client, n_items);
     switch (step->kind) {
-    case STEP_CREATE_ACCOUNT: client_new_account(client, turn, MANNER_RUDE); break;
-    case STEP_CREATE_ORDER: client_new_order(client, turn, MANNER_RUDE); break;
+    case STEP_CREATE_ACCOUNT: client_new_account(client, turn, MANNER_RUDE, step->way); break;
+    case STEP_FIND_ACCOUNT: client_find_account(client, turn); break;
+    case STEP_READ_ACCOUNT:
+    case STEP_UPDATE_ACCOUNT:
+    case STEP_DEACTIVATE_ACCOUNT: client_account_step(client, turn, step); break;
+    case STEP_CHANGE_KEY: client_change_key(client, turn, step->way); break;
+    case STEP_OTHER_ACCOUNT: client_use_other_account(client); break;
+    case STEP_CREATE_AUTHZ: client_new_authz(client, turn, i); break;
+    case STEP_CREATE_ORDER:
+    case STEP_REPLACE_CERTIFICATE:
+        client->replaces = step->kind == STEP_REPLACE_CERTIFICATE;
+        client_new_order(client, turn, MANNER_RUDE);
+        break;
     case STEP_READ_AUTHZ: client_read_authz(client, turn, MANNER_RUDE, i); break;
     case STEP_PROVISION: client_provision(client, turn, authz, step->type, false); break;
     case STEP_WITHDRAW: client_provision(client, turn, authz, step->type, true); break;
@@ -103,9 +136,66 @@ static void do_step(struct client *client, struct turn *turn, const struct step 
         break;
     case STEP_FINALIZE: client_finalize(client, turn, MANNER_RUDE, client_on_spare_finalize); break;
     case STEP_DOWNLOAD: client_download(client, turn, MANNER_RUDE); break;
+    case STEP_DOWNLOAD_ALTERNATE: client_download_alternate(client, turn); break;
+    case STEP_REVOKE_CERTIFICATE: client_revoke(client, turn, step); break;
+    case STEP_READ_RENEWAL: client_read_renewal(client, turn, MANNER_RUDE); break;
     case STEP_DEACTIVATE_AUTHZ: client_deactivate(client, turn, i); break;
     default: break;
     }
+}
+
+/* Steps that are more than requests one by one. false: this is none of them. */
+static bool long_step(struct client *client, struct turn *turn, const struct step *step)
+{
+    switch (step->kind) {
+    case STEP_OBTAIN: client->obtaining = true; return true;
+    case STEP_RENEW:
+        client->renewing = client_awaits_renewal(client, turn);
+        if (client->renewing || client->done) return true;
+        client_forget_order(client, turn);
+        client->replaces = client->directory.renewal_info.n > 0; /* RFC 9773 section 5 */
+        client->obtaining = true;
+        return true;
+    case STEP_READ_ORDERS:
+        if (client_read_orders(client, turn, !client->step_begun)) client->step_begun = true;
+        else to_next_step(client);
+        return true;
+    default: return false;
+    }
+}
+
+/* Does the directory name what the step asks for? Section 7.1.1: what a server does not offer it leaves out. */
+static bool is_offered(const struct directory_doc *directory, enum step_kind kind)
+{
+    switch (kind) {
+    case STEP_CHANGE_KEY: return directory->key_change.n > 0;
+    case STEP_CREATE_AUTHZ: return directory->new_authz.n > 0;
+    case STEP_REVOKE_CERTIFICATE: return directory->revoke_cert.n > 0;
+    case STEP_READ_RENEWAL: return directory->renewal_info.n > 0;
+    default: return true;
+    }
+}
+
+/* Why the step cannot be done; NULL: it can. */
+static const char *lacks(const struct client *client, const struct step *step)
+{
+    const struct client_order *order = &client->order;
+    unsigned need = needs(step->kind);
+    if ((need & NEEDS_ORDER) && !order->exists) return "there is no order";
+    if ((need & PER_AUTHZ) && !order->exists && !order->n_authzs) return "there is no order";
+    if ((need & NEEDS_CERTIFICATE) && !order->certificate.n) return "no certificate was named";
+    if ((need & NEEDS_LEAF) && !client->leaf.n) return "there is no certificate";
+    if (!is_offered(&client->directory, step->kind)) return "the directory does not name it";
+    if (step->way == WAY_OLD_KEY && !client->old_key) return "the key was not changed";
+    return NULL;
+}
+
+/* The account that it acts for is there; false: on the way. */
+static bool has_account(struct client *client, struct turn *turn, enum step_kind kind)
+{
+    if (kind == STEP_OTHER_ACCOUNT) return true;
+    if (kind == STEP_CREATE_ACCOUNT || kind == STEP_FIND_ACCOUNT) return client_has_directory(client, turn);
+    return client_ready(client, turn);
 }
 
 void client_next_step(struct client *client, struct turn *turn)
@@ -119,10 +209,6 @@ void client_next_step(struct client *client, struct turn *turn)
     unsigned need = needs(step->kind);
     int times = step->times > 0 ? step->times : 1;
 
-    if (step->kind == STEP_OBTAIN) {
-        client->obtaining = true;
-        return;
-    }
     if (step->kind == STEP_GIVE_UP) {
         client_end(client, turn, false, STR("told to give up"));
         return;
@@ -136,19 +222,14 @@ void client_next_step(struct client *client, struct turn *turn)
         }
         return;
     }
-    bool has_account =
-        step->kind == STEP_CREATE_ACCOUNT ? client_has_directory(client, turn) : client_ready(client, turn);
-    if (!has_account) return;
-    if ((need & NEEDS_ORDER) && !order->exists) {
-        client_end(client, turn, false, str_fmt(turn->arena, "step \"%.*s\": there is no order", STR_ARGS(step->text)));
+    if (!has_account(client, turn, step->kind)) return;
+    const char *lack = lacks(client, step);
+    if (lack) {
+        client_end(client, turn, false, str_fmt(turn->arena, "step \"%.*s\": %s", STR_ARGS(step->text), lack));
         return;
     }
-    if ((need & NEEDS_CERTIFICATE) && !order->certificate.n) {
-        client_end(client, turn, false,
-                   str_fmt(turn->arena, "step \"%.*s\": no certificate was named", STR_ARGS(step->text)));
-        return;
-    }
-    size_t n_items = need & PER_AUTHZ ? order->n_authzs : 1;
+    if (long_step(client, turn, step)) return;
+    size_t n_items = need & PER_AUTHZ ? order->n_authzs : need & PER_NAME ? client->options.scenario->n_identifiers : 1;
     if (client->round >= (step->until_final ? 1 : times) || n_items == 0) {
         to_next_step(client);
         return;

@@ -46,7 +46,11 @@ static bool is_private(enum resource_kind resource)
     switch (resource) {
     case RESOURCE_NEW_ACCOUNT:
     case RESOURCE_NEW_ORDER:
+    case RESOURCE_NEW_AUTHZ:
+    case RESOURCE_REVOKE_CERT:
+    case RESOURCE_KEY_CHANGE:
     case RESOURCE_ACCOUNT:
+    case RESOURCE_ORDERS:
     case RESOURCE_ORDER:
     case RESOURCE_AUTHZ:
     case RESOURCE_CHALLENGE:
@@ -55,6 +59,7 @@ static bool is_private(enum resource_kind resource)
     case RESOURCE_UNKNOWN:
     case RESOURCE_DIRECTORY:
     case RESOURCE_NEW_NONCE:
+    case RESOURCE_RENEWAL_INFO:
     case RESOURCE_OTHER: break;
     }
     return false;
@@ -68,11 +73,16 @@ static bool only_read(const struct exchange *exchange, struct arena *arena)
     case RESOURCE_DIRECTORY:
     case RESOURCE_NEW_NONCE:
     case RESOURCE_ORDER:
+    case RESOURCE_ORDERS:
+    case RESOURCE_RENEWAL_INFO:
     case RESOURCE_CERTIFICATE: return true;
     case RESOURCE_AUTHZ: return !deactivation_read(arena, exchange->payload);
     case RESOURCE_UNKNOWN:
     case RESOURCE_NEW_ACCOUNT:
     case RESOURCE_NEW_ORDER:
+    case RESOURCE_NEW_AUTHZ:
+    case RESOURCE_REVOKE_CERT:
+    case RESOURCE_KEY_CHANGE:
     case RESOURCE_ACCOUNT:
     case RESOURCE_CHALLENGE:
     case RESOURCE_FINALIZE:

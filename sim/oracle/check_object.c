@@ -111,11 +111,16 @@ static bool shows(const struct exchange *exchange, enum object *ret)
     case RESOURCE_NEW_ORDER:
     case RESOURCE_ORDER:
     case RESOURCE_FINALIZE: *ret = OBJECT_ORDER; return true;
+    case RESOURCE_NEW_AUTHZ:
     case RESOURCE_AUTHZ: *ret = OBJECT_AUTHZ; return true;
     case RESOURCE_CHALLENGE: *ret = OBJECT_CHALLENGE; return true;
     case RESOURCE_UNKNOWN:
     case RESOURCE_DIRECTORY:
     case RESOURCE_NEW_NONCE:
+    case RESOURCE_REVOKE_CERT:
+    case RESOURCE_KEY_CHANGE:
+    case RESOURCE_RENEWAL_INFO:
+    case RESOURCE_ORDERS:
     case RESOURCE_CERTIFICATE:
     case RESOURCE_OTHER: break;
     }
@@ -160,18 +165,29 @@ static void fold_legal_transitions(const struct view *view, const struct check *
 
 /* --- location --- */
 
+/* What a good reply from there has made or found; NULL: nothing. */
+static const char *created(enum resource_kind resource, const char **ret_clause)
+{
+    switch (resource) {
+    case RESOURCE_NEW_ACCOUNT: *ret_clause = "rfc8555#7.3-account-created"; return "account";
+    case RESOURCE_NEW_ORDER: *ret_clause = "rfc8555#7.4-order-created"; return "order";
+    case RESOURCE_NEW_AUTHZ: *ret_clause = "rfc8555#7.4.1-authz-created"; return "authorization";
+    default: return NULL;
+    }
+}
+
 static void judge_location(struct tally *tally, const struct exchange *exchange)
 {
-    bool account = exchange->resource == RESOURCE_NEW_ACCOUNT;
+    const char *clause = NULL, *what = created(exchange->resource, &clause);
     struct str location = str_trim(headers_get(event_headers(exchange->response), "Location"));
-    struct slip slip = {.clause = account ? "rfc8555#7.3-account-created" : "rfc8555#7.4-order-created",
+    struct slip slip = {.clause = clause,
                         .level = LEVEL_MUST,
                         .party = PARTY_CA,
                         .event = exchange->response,
                         .where = check_where(tally->arena, exchange)};
     struct url url;
     tally->judged++;
-    slip.expected = str_fmt(tally->arena, "Location: the URL of the %s", account ? "account" : "order");
+    slip.expected = str_fmt(tally->arena, "Location: the URL of the %s", what);
     if (!location.n) {
         slip.what = str_fmt(tally->arena, "a reply of status %d has no Location", exchange->status);
         tally_slip(tally, slip);
@@ -183,15 +199,17 @@ static void judge_location(struct tally *tally, const struct exchange *exchange)
     }
 }
 
-/* Sections 7.1, 7.3, 7.3.1, 7.4: every good reply to newAccount (also one that found the account) and to newOrder. */
+/* Sections 7.1, 7.3, 7.3.1, 7.4, 7.4.1: every good reply to newAccount (also one that found the account), to newOrder
+ * and to newAuthz. */
 static void fold_location(const struct view *view, const struct check *check, struct verdict_list *findings,
                           struct arena *arena)
 {
     struct tally tally = {.check = check, .findings = findings, .arena = arena};
     for (size_t i = 0; i < view->n_exchanges; i++) {
         const struct exchange *exchange = &view->exchanges[i];
-        bool creates = exchange->resource == RESOURCE_NEW_ACCOUNT || exchange->resource == RESOURCE_NEW_ORDER;
-        if (creates && exchange->is_jws && check_answered(exchange) && check_good(exchange))
+        const char *clause;
+        if (created(exchange->resource, &clause) && exchange->is_jws && check_answered(exchange) &&
+            check_good(exchange))
             judge_location(&tally, exchange);
     }
     tally_done(&tally);

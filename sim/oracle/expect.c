@@ -216,7 +216,8 @@ static int64_t held_until_ms(const struct view *view, const struct exchange *req
 {
     const struct exchange *by = NULL;
     for (const struct exchange *x = view->exchanges; x < view->exchanges + view->n_exchanges; x++) {
-        bool creates = request->resource == RESOURCE_NEW_ORDER || request->resource == RESOURCE_NEW_ACCOUNT;
+        bool creates = request->resource == RESOURCE_NEW_ORDER || request->resource == RESOURCE_NEW_ACCOUNT ||
+                       request->resource == RESOURCE_NEW_AUTHZ;
         bool same = request->thing && !creates ? x->thing == request->thing && x->resource != RESOURCE_CERTIFICATE
                                                : str_eq(x->url, request->url);
         if (!same || !x->response || !x->status || x->response->seq > request->request->seq) continue;

@@ -40,7 +40,7 @@ static void find_error(struct arena *arena, const struct fact *fact, struct parc
 {
     const json_t *error = json_object_get(parcel->root, "error"), *challenge;
     size_t i;
-    if (fact->deed == DEED_REPORTS_ERROR) error = parcel->root;
+    if (fact->deed == DEED_REPORTS_ERROR || fact->deed == DEED_FINDS_NO_ACCOUNT) error = parcel->root;
     if (fact->deed == DEED_REPORTS_AUTHZ)
         json_array_foreach(json_object_get(parcel->root, "challenges"), i, challenge) if (!error) error =
             json_object_get(challenge, "error");
@@ -64,7 +64,8 @@ static void open_parcel(struct arena *arena, const struct fact *fact, struct par
 {
     const struct exchange *exchange = fact->exchange;
     *ret = (struct parcel){.exchange = exchange, .is_reply = fact->deed >= DEED_REPORTS_CHALLENGE};
-    ret->is_part = fact->deed == DEED_REPORTS_CHALLENGE && exchange->resource == RESOURCE_AUTHZ;
+    ret->is_part = fact->deed == DEED_REPORTS_CHALLENGE &&
+                   (exchange->resource == RESOURCE_AUTHZ || exchange->resource == RESOURCE_NEW_AUTHZ);
     const struct event *event = ret->is_reply ? exchange->response : exchange->request;
     ret->headers = event_headers(event);
     ret->root = load_object(ret->is_reply ? event_text(event, F_BODY) : exchange->payload);

@@ -170,6 +170,15 @@ static const char *const deeds[DEED_COUNT] = {
     [DEED_FINALIZES] = "finalizes",
     [DEED_DEACTIVATES_AUTHZ] = "deactivates authz",
     [DEED_DOWNLOADS] = "downloads certificate",
+    [DEED_FINDS_ACCOUNT] = "finds account",
+    [DEED_READS_ACCOUNT] = "reads account",
+    [DEED_UPDATES_ACCOUNT] = "updates account",
+    [DEED_DEACTIVATES_ACCOUNT] = "deactivates account",
+    [DEED_CHANGES_KEY] = "changes key",
+    [DEED_READS_ORDERS] = "reads orders",
+    [DEED_CREATES_AUTHZ] = "creates authz",
+    [DEED_REVOKES_CERTIFICATE] = "revokes certificate",
+    [DEED_READS_RENEWAL] = "reads renewal information",
 };
 
 static const char *thing_kind(const struct thing *thing)
@@ -381,6 +390,7 @@ static void below_errors(struct arena *arena, struct buf *out, const struct exch
         if (challenge_read(arena, body, &challenge) == OK && challenge.has_error)
             below(out, problem_words(arena, "error of the challenge", &challenge.error));
         break;
+    case RESOURCE_NEW_AUTHZ:
     case RESOURCE_AUTHZ:
         if (authz_read(arena, body, &authz) != OK) break;
         for (size_t i = 0; i < authz.n_challenges; i++) {
@@ -423,7 +433,7 @@ static struct str reply_words(const struct chart *chart, const struct exchange *
         for (size_t i = 0; i < chart->view->n_facts; i++) {
             const struct fact *fact = &chart->view->facts[i];
             bool reports = fact->deed == DEED_REPORTS_CHALLENGE || fact->deed == DEED_REPORTS_AUTHZ ||
-                           fact->deed == DEED_REPORTS_ORDER;
+                           fact->deed == DEED_REPORTS_ORDER || fact->deed == DEED_REPORTS_ACCOUNT;
             if (fact->exchange != exchange || !reports) continue;
             buf_fmt(&out, " %s", status_text(status_at(chart->view, exchange->thing, response->seq)));
             break;

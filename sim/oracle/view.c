@@ -1,6 +1,7 @@
 /* From records to deeds. One walk over the history: a request is understood by what earlier replies handed out, a reply
  * by the request that it answers. */
 #include "oracle/view.h"
+#include "acme/address.h"
 #include "acme/json.h"
 #include "acme/x509.h"
 
@@ -55,7 +56,8 @@ struct walk {
     struct places urls, tokens;
     size_t facts_room, things_room;
     struct flows flows;
-    bool has_probes; /* the validator is ours: its probes are in the log */
+    struct str renewal_info; /* what the URL of renewal information begins with */
+    bool has_probes;         /* the validator is ours: its probes are in the log */
     bool has_directory;
 };
 
@@ -281,10 +283,38 @@ static void learn_directory(struct walk *walk, const struct exchange *exchange, 
     place_put(walk, &walk->urls, doc.new_nonce, RESOURCE_NEW_NONCE, NULL);
     place_put(walk, &walk->urls, doc.new_account, RESOURCE_NEW_ACCOUNT, NULL);
     place_put(walk, &walk->urls, doc.new_order, RESOURCE_NEW_ORDER, NULL);
-    place_put(walk, &walk->urls, doc.new_authz, RESOURCE_OTHER, NULL);
-    place_put(walk, &walk->urls, doc.revoke_cert, RESOURCE_OTHER, NULL);
-    place_put(walk, &walk->urls, doc.key_change, RESOURCE_OTHER, NULL);
+    place_put(walk, &walk->urls, doc.new_authz, RESOURCE_NEW_AUTHZ, NULL);
+    place_put(walk, &walk->urls, doc.revoke_cert, RESOURCE_REVOKE_CERT, NULL);
+    place_put(walk, &walk->urls, doc.key_change, RESOURCE_KEY_CHANGE, NULL);
     place_put(walk, &walk->urls, doc.renewal_info, RESOURCE_OTHER, NULL);
+    /* RFC 9773 section 4.1. */
+    if (doc.renewal_info.n)
+        walk->renewal_info = str_fmt(&walk->view->arena, "%.*s%s", STR_ARGS(doc.renewal_info),
+                                     str_ends(doc.renewal_info, "/") ? "" : "/");
+}
+
+static void learn_account(struct walk *walk, const struct event *event, const struct exchange *exchange,
+                          struct str body)
+{
+    struct account_doc doc;
+    if (account_read(&walk->view->arena, body, &doc) || !doc.status.n) return;
+    if (exchange->thing) {
+        place_put(walk, &walk->urls, doc.orders, RESOURCE_ORDERS, exchange->thing);
+        thing_show(walk, event, exchange, exchange->thing, doc.status);
+    }
+    fact_add(walk, event, DEED_REPORTS_ACCOUNT, exchange->thing, exchange);
+}
+
+static void learn_certificate(struct walk *walk, const struct event *event, const struct exchange *exchange,
+                              struct str body)
+{
+    struct str alternate;
+    struct chain_facts chain;
+    if (chain_read(&walk->view->arena, body, &chain)) return;
+    for (size_t i = 0; (alternate = headers_link(event_headers(event), "alternate", i)).n; i++)
+        place_put(walk, &walk->urls, alternate, RESOURCE_CERTIFICATE, exchange->thing);
+    fact_add(walk, event, DEED_REPORTS_CERTIFICATE, exchange->thing, exchange);
+    fact_add(walk, event, DEED_GETS_CERTIFICATE, exchange->thing, exchange);
 }
 
 /* A reply of success: the object that it shows. */
@@ -292,11 +322,9 @@ static void learn_good(struct walk *walk, const struct event *event, struct exch
 {
     struct arena *arena = &walk->view->arena;
     struct str location = headers_get(event_headers(event), "Location");
-    struct account_doc account;
     struct order_doc order;
     struct authz_doc authz;
     struct challenge_doc challenge;
-    struct chain_facts chain;
     switch (exchange->resource) {
     case RESOURCE_UNKNOWN:
     case RESOURCE_DIRECTORY:
@@ -305,10 +333,7 @@ static void learn_good(struct walk *walk, const struct event *event, struct exch
     case RESOURCE_NEW_ACCOUNT:
         if (location.n) exchange->thing = thing_at(walk, OBJECT_ACCOUNT, location, NULL);
         /* fall through */
-    case RESOURCE_ACCOUNT:
-        if (exchange->thing && account_read(arena, body, &account) == OK)
-            thing_show(walk, event, exchange, exchange->thing, account.status);
-        break;
+    case RESOURCE_ACCOUNT: learn_account(walk, event, exchange, body); break;
     case RESOURCE_NEW_ORDER:
         if (location.n) exchange->thing = thing_at(walk, OBJECT_ORDER, location, NULL);
         /* fall through */
@@ -318,8 +343,11 @@ static void learn_good(struct walk *walk, const struct event *event, struct exch
         if (exchange->thing) learn_order(walk, event, exchange, exchange->thing, &order);
         fact_add(walk, event, DEED_REPORTS_ORDER, exchange->thing, exchange);
         break;
+    case RESOURCE_NEW_AUTHZ:
+        if (location.n) exchange->thing = thing_at(walk, OBJECT_AUTHZ, location, NULL);
+        /* fall through */
     case RESOURCE_AUTHZ:
-        if (authz_read(arena, body, &authz) || !authz.status.n) break;
+        if (authz_read(arena, body, &authz) || !authz.status.n || !exchange->thing) break;
         learn_authz(walk, event, exchange, exchange->thing, &authz);
         fact_add(walk, event, DEED_REPORTS_AUTHZ, exchange->thing, exchange);
         break;
@@ -327,10 +355,14 @@ static void learn_good(struct walk *walk, const struct event *event, struct exch
         if (challenge_read(arena, body, &challenge) || !challenge.status.n) break;
         learn_challenge(walk, event, exchange, exchange->thing, &challenge);
         break;
-    case RESOURCE_CERTIFICATE:
-        if (chain_read(arena, body, &chain) == OK)
-            fact_add(walk, event, DEED_GETS_CERTIFICATE, exchange->thing, exchange);
+    case RESOURCE_CERTIFICATE: learn_certificate(walk, event, exchange, body); break;
+    case RESOURCE_ORDERS:
+        place_put(walk, &walk->urls, headers_link(event_headers(event), "next", 0), RESOURCE_ORDERS, exchange->thing);
+        fact_add(walk, event, DEED_REPORTS_ORDERS, exchange->thing, exchange);
         break;
+    case RESOURCE_RENEWAL_INFO: fact_add(walk, event, DEED_REPORTS_RENEWAL, NULL, exchange); break;
+    case RESOURCE_REVOKE_CERT: fact_add(walk, event, DEED_REVOKED, NULL, exchange); break;
+    case RESOURCE_KEY_CHANGE: fact_add(walk, event, DEED_KEY_CHANGED, NULL, exchange); break;
     case RESOURCE_NEW_NONCE:
     case RESOURCE_OTHER: break;
     }
@@ -374,7 +406,8 @@ static void walk_response(struct walk *walk, const struct event *event)
     bool whole = !delivery.n || str_is(delivery, delivery_text(DELIVER_SLOW));
     if (exchange->status >= 400) {
         exchange->has_problem = whole && body.n && problem_read(&view->arena, body, &exchange->problem) == OK;
-        if (!is_answer_to_look(walk, exchange)) fact_add(walk, event, DEED_REPORTS_ERROR, exchange->thing, exchange);
+        bool plain = is_answer_to_look(walk, exchange);
+        fact_add(walk, event, plain ? DEED_FINDS_NO_ACCOUNT : DEED_REPORTS_ERROR, exchange->thing, exchange);
     } else if (exchange->status >= 200 && exchange->status < 300 && whole) {
         learn_good(walk, event, exchange, body);
     }
@@ -423,6 +456,24 @@ static void note_get(struct walk *walk, const struct event *event, const struct 
 {
     if (exchange->resource == RESOURCE_DIRECTORY) fact_add(walk, event, DEED_READS_DIRECTORY, NULL, exchange);
     if (exchange->resource == RESOURCE_NEW_NONCE) fact_add(walk, event, DEED_READS_NONCE, NULL, exchange);
+    if (exchange->resource == RESOURCE_RENEWAL_INFO) fact_add(walk, event, DEED_READS_RENEWAL, NULL, exchange);
+}
+
+static void note_account_request(struct walk *walk, const struct event *event, const struct exchange *exchange)
+{
+    bool ends = deactivation_read(&walk->view->arena, exchange->payload);
+    enum deed deed = exchange->post_as_get ? DEED_READS_ACCOUNT
+                     : ends                ? DEED_DEACTIVATES_ACCOUNT
+                                           : DEED_UPDATES_ACCOUNT;
+    fact_add(walk, event, deed, exchange->thing, exchange);
+}
+
+static void note_new_order(struct walk *walk, const struct event *event, const struct exchange *exchange)
+{
+    struct order_doc doc;
+    fact_add(walk, event, DEED_CREATES_ORDER, exchange->thing, exchange);
+    if (order_read(&walk->view->arena, exchange->payload, &doc) == OK && doc.replaces.n)
+        fact_add(walk, event, DEED_REPLACES_CERTIFICATE, exchange->thing, exchange);
 }
 
 static void note_authz_request(struct walk *walk, const struct event *event, const struct exchange *exchange)
@@ -441,10 +492,16 @@ static void note_post(struct walk *walk, const struct event *event, const struct
     struct thing *thing = exchange->thing;
     switch (exchange->resource) {
     case RESOURCE_NEW_ACCOUNT:
-        if (!only_looks(&walk->view->arena, exchange->payload))
-            fact_add(walk, event, DEED_CREATES_ACCOUNT, thing, exchange);
+        fact_add(walk, event,
+                 only_looks(&walk->view->arena, exchange->payload) ? DEED_FINDS_ACCOUNT : DEED_CREATES_ACCOUNT, thing,
+                 exchange);
         break;
-    case RESOURCE_NEW_ORDER: fact_add(walk, event, DEED_CREATES_ORDER, thing, exchange); break;
+    case RESOURCE_NEW_ORDER: note_new_order(walk, event, exchange); break;
+    case RESOURCE_NEW_AUTHZ: fact_add(walk, event, DEED_CREATES_AUTHZ, thing, exchange); break;
+    case RESOURCE_REVOKE_CERT: fact_add(walk, event, DEED_REVOKES_CERTIFICATE, thing, exchange); break;
+    case RESOURCE_KEY_CHANGE: fact_add(walk, event, DEED_CHANGES_KEY, thing, exchange); break;
+    case RESOURCE_ACCOUNT: note_account_request(walk, event, exchange); break;
+    case RESOURCE_ORDERS: fact_add(walk, event, DEED_READS_ORDERS, thing, exchange); break;
     case RESOURCE_FINALIZE: fact_add(walk, event, DEED_FINALIZES, thing, exchange); break;
     case RESOURCE_CERTIFICATE: fact_add(walk, event, DEED_DOWNLOADS, thing, exchange); break;
     case RESOURCE_AUTHZ: note_authz_request(walk, event, exchange); break;
@@ -457,7 +514,7 @@ static void note_post(struct walk *walk, const struct event *event, const struct
     case RESOURCE_UNKNOWN:
     case RESOURCE_DIRECTORY:
     case RESOURCE_NEW_NONCE:
-    case RESOURCE_ACCOUNT:
+    case RESOURCE_RENEWAL_INFO:
     case RESOURCE_OTHER: break;
     }
 }
@@ -477,6 +534,8 @@ static void walk_acme_request(struct walk *walk, const struct event *event)
     }
     struct place *place = place_find(&walk->urls, exchange->url);
     if (place) exchange->resource = place->resource, exchange->thing = place->thing;
+    else if (get && walk->renewal_info.n && str_starts(exchange->url, walk->renewal_info.at))
+        exchange->resource = RESOURCE_RENEWAL_INFO;
     if (get) {
         note_get(walk, event, exchange);
         return;
@@ -532,15 +591,20 @@ static void note_fetch(struct walk *walk, const struct event *event, struct thin
     story->fetched_ms = event->t_ms;
 }
 
+static bool is_named(struct walk *walk, const struct thing *thing, struct str name)
+{
+    struct str own = thing->name;
+    if (str_starts(own, "*.")) own = (struct str){own.at + 2, own.n - 2};
+    return str_eq(own, name) || (address_canonical(own) && str_eq(address_reverse(&walk->view->arena, own), name));
+}
+
 /* The newest challenge of that type for that name: DNS and TLS queries carry no token. */
-static struct thing *thing_of_name(const struct walk *walk, enum challenge_type type, struct str name)
+static struct thing *thing_of_name(struct walk *walk, enum challenge_type type, struct str name)
 {
     for (size_t i = walk->view->n_things; i-- > 0;) {
         struct thing *thing = walk->view->things[i];
-        struct str own = thing->name;
-        if (str_starts(own, "*.")) own = (struct str){own.at + 2, own.n - 2};
-        if (thing->object == OBJECT_CHALLENGE && thing->challenge_known && thing->type == type && str_eq(own, name) &&
-            thing->status != STATUS_NONE)
+        if (thing->object == OBJECT_CHALLENGE && thing->challenge_known && thing->type == type &&
+            thing->status != STATUS_NONE && is_named(walk, thing, name))
             return thing;
     }
     return NULL;

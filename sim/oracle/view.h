@@ -22,7 +22,12 @@ struct exchange {
         RESOURCE_NEW_NONCE,
         RESOURCE_NEW_ACCOUNT,
         RESOURCE_NEW_ORDER,
+        RESOURCE_NEW_AUTHZ,
+        RESOURCE_REVOKE_CERT,
+        RESOURCE_KEY_CHANGE,
+        RESOURCE_RENEWAL_INFO, /* of one certificate */
         RESOURCE_ACCOUNT,
+        RESOURCE_ORDERS, /* a page of an account's list */
         RESOURCE_ORDER,
         RESOURCE_AUTHZ,
         RESOURCE_CHALLENGE,

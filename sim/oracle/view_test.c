@@ -79,18 +79,20 @@ static void test_plain_issuance(void **state)
     go(bench, "/order/1/finalize", "{'csr':'AAAA'}", 200, "", ISSUED_DOC);
     go(bench, "/certificate/1", READ, 200, "", issuer_root_pem(issuer).at);
     end(bench, "finished");
-    facts_from(bench, 0,
-               "client reads directory; client reads nonce; client creates account; account becomes valid;"
-               "client creates order; order becomes pending for a.example.test; ca reports order for a.example.test;"
-               "client reads authz; http-01 becomes pending for a.example.test; ca reports http-01;"
-               "authz becomes pending; ca reports authz for a.example.test;"
-               "client answers http-01 for a.example.test; http-01 leaves pending; http-01 becomes processing;"
-               "ca reports challenge; ca validates http-01 for a.example.test;"
-               "client polls authz; challenge leaves processing; challenge becomes valid; ca reports http-01;"
-               "authz leaves pending; authz becomes valid; ca reports authz;"
-               "client polls order; order leaves pending; order becomes ready; ca reports order;"
-               "client finalizes for a.example.test; ca issues certificate; order leaves ready; order becomes valid;"
-               "ca reports order; client downloads certificate; client gets certificate for a.example.test");
+    facts_from(
+        bench, 0,
+        "client reads directory; client reads nonce; client creates account; account becomes valid; ca reports account;"
+        "client creates order; order becomes pending for a.example.test; ca reports order for a.example.test;"
+        "client reads authz; http-01 becomes pending for a.example.test; ca reports http-01;"
+        "authz becomes pending; ca reports authz for a.example.test;"
+        "client answers http-01 for a.example.test; http-01 leaves pending; http-01 becomes processing;"
+        "ca reports challenge; ca validates http-01 for a.example.test;"
+        "client polls authz; challenge leaves processing; challenge becomes valid; ca reports http-01;"
+        "authz leaves pending; authz becomes valid; ca reports authz;"
+        "client polls order; order leaves pending; order becomes ready; ca reports order;"
+        "client finalizes for a.example.test; ca issues certificate; order leaves ready; order becomes valid;"
+        "ca reports order; client downloads certificate; ca reports certificate;"
+        "client gets certificate for a.example.test");
     const struct view *view = seen(bench);
     assert_true(str_is(view->mode, "simulate") && str_is(view->end_text, "finished"));
     assert_int_equal(view->end_ms, bench->t_ms);
@@ -124,6 +126,56 @@ static void test_reads_and_polls(void **state)
     done(bench);
 }
 
+/* All but issuance: known by what the directory, the account and the certificate have named. */
+static void test_accounts_and_certificates(void **state)
+{
+    (void)state;
+    struct rng rng;
+    rng_seed(&rng, 1);
+    struct issuer *issuer = issuer_new(SEALING_REAL, &rng, 0);
+    struct bench *bench = begin("simulate");
+    reply(bench, look(bench, "GET", "/dir"), 200, "",
+          quoted(bench, "{'newNonce':'" CA "/new-nonce','newAccount':'" CA "/new-account','newOrder':'" CA
+                        "/new-order','newAuthz':'" CA "/new-authz','keyChange':'" CA "/key-change','revokeCert':'" CA
+                        "/revoke-cert','renewalInfo':'" CA "/renewal'}"));
+    size_t from = 2;
+    go(bench, "/new-account", "{}", 201, "Location: " CA "/account/1\n",
+       "{'status':'valid','orders':'" CA "/account/1/orders'}");
+    go(bench, "/account/1", READ, 200, "", "{'status':'valid'}");
+    go(bench, "/account/1", "{'contact':[]}", 200, "", "{'status':'valid'}");
+    go(bench, "/key-change", "{'payload':''}", 200, "", "");
+    go(bench, "/account/1/orders", READ, 200, "Link: <" CA "/account/1/orders?p=2>;rel=\"next\"\n", "{'orders':[]}");
+    go(bench, "/account/1/orders?p=2", READ, 200, "", "{'orders':[]}");
+    go(bench, "/new-authz", "{}", 201, "Location: " CA "/authz/9\n",
+       "{'status':'pending','identifier':{'type':'dns','value':'a.example.test'},'challenges':[]}");
+    go(bench, "/authz/9", READ, 404, "", "");
+    go(bench, "/new-order", "{'replaces':'x.y'}", 201, PLACE, ISSUED_DOC);
+    go(bench, "/certificate/1", READ, 200, "Link: </x>;rel=\"index\", <" CA "/other/1>;rel=\"alternate\"\n",
+       issuer_root_pem(issuer).at);
+    go(bench, "/other/1", READ, 200, "", issuer_root_pem(issuer).at);
+    reply(bench, look(bench, "GET", "/renewal/x.y"), 200, "", "{}");
+    look(bench, "GET", "/renewals");
+    go(bench, "/revoke-cert", "{'certificate':''}", 403, "", "");
+    go(bench, "/revoke-cert", "{'certificate':''}", 200, "", "");
+    go(bench, "/account/1", "{'status':'deactivated'}", 200, "", "{'status':'deactivated'}");
+    facts_from(bench, from,
+               "client creates account; account becomes valid; ca reports account;"
+               "client reads account; ca reports account; client updates account; ca reports account;"
+               "client changes key; ca changes key; client reads orders; ca reports orders;"
+               "client reads orders; ca reports orders;"
+               "client creates authz; authz becomes pending for a.example.test; ca reports authz;"
+               "client reads authz; ca reports error;"
+               "client creates order; client replaces certificate; ca issues certificate; order becomes valid;"
+               "ca reports order;"
+               "client downloads certificate; ca reports certificate; client gets certificate;"
+               "client downloads certificate; ca reports certificate; client gets certificate;"
+               "client reads renewal information; ca reports renewal information;"
+               "client revokes certificate; ca reports error; client revokes certificate; ca revokes certificate;"
+               "client deactivates account; account leaves valid; account becomes deactivated; ca reports account");
+    done(bench);
+    issuer_free(issuer);
+}
+
 static void test_answers_and_polls(void **state)
 {
     (void)state;
@@ -146,14 +198,14 @@ static void test_only_return_existing(void **state)
     struct bench *bench = begin("simulate");
     problem(bench, send_post(bench, "/new-account", "{'onlyReturnExisting':true}"), 400, "",
             PROBLEM_PREFIX "accountDoesNotExist");
-    facts_from(bench, 0, "client reads directory");
+    facts_from(bench, 0, "client reads directory; client finds account; ca finds no account");
     assert_true(last_exchange(bench)->has_problem);
     done(bench);
     bench = begin("simulate");
     problem(bench, send_post(bench, "/new-account", "{}"), 400, "", PROBLEM_PREFIX "accountDoesNotExist");
     problem(bench, send_post(bench, "/new-account", "{'onlyReturnExisting':true}"), 400, "",
             PROBLEM_PREFIX "malformed");
-    facts_from(bench, 1, "client creates account; ca reports error; ca reports error");
+    facts_from(bench, 1, "client creates account; ca reports error; client finds account; ca reports error");
     done(bench);
 }
 
@@ -471,6 +523,7 @@ int main(void)
         cmocka_unit_test(test_plain_issuance),
         cmocka_unit_test(test_reads_and_polls),
         cmocka_unit_test(test_answers_and_polls),
+        cmocka_unit_test(test_accounts_and_certificates),
         cmocka_unit_test(test_only_return_existing),
         cmocka_unit_test(test_lost_reply),
         cmocka_unit_test(test_gives_up),

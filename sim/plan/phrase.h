@@ -14,7 +14,15 @@
 enum deed {
     /* client ... */
     DEED_CREATES_ACCOUNT,
+    DEED_FINDS_ACCOUNT,
+    DEED_READS_ACCOUNT,
+    DEED_UPDATES_ACCOUNT,
+    DEED_DEACTIVATES_ACCOUNT,
+    DEED_CHANGES_KEY,
+    DEED_READS_ORDERS,
     DEED_CREATES_ORDER,
+    DEED_REPLACES_CERTIFICATE,
+    DEED_CREATES_AUTHZ,
     DEED_READS_DIRECTORY,
     DEED_READS_NONCE,
     DEED_READS_AUTHZ,
@@ -24,17 +32,26 @@ enum deed {
     DEED_POLLS_ORDER,
     DEED_FINALIZES,
     DEED_DEACTIVATES_AUTHZ,
-    DEED_DOWNLOADS,
+    DEED_REVOKES_CERTIFICATE,
+    DEED_READS_RENEWAL,
+    DEED_DOWNLOADS, /* the last that is a request */
     DEED_GETS_CERTIFICATE,
     DEED_GIVES_UP,
     /* ca ... */
     DEED_VALIDATES,
     DEED_FAILS,
-    DEED_REPORTS_CHALLENGE,
+    DEED_REPORTS_CHALLENGE, /* the first that is a reply */
     DEED_REPORTS_AUTHZ,
     DEED_REPORTS_ORDER,
-    DEED_REPORTS_ERROR,
+    DEED_REPORTS_ACCOUNT,
+    DEED_REPORTS_ORDERS,
+    DEED_REPORTS_RENEWAL,
+    DEED_REPORTS_CERTIFICATE,
+    DEED_FINDS_NO_ACCOUNT,
+    DEED_REPORTS_ERROR, /* the last */
     DEED_ISSUES,
+    DEED_REVOKED,
+    DEED_KEY_CHANGED,
     /* OBJECT ... */
     DEED_BECOMES,
     DEED_LEAVES,
@@ -43,7 +60,11 @@ enum deed {
 };
 /* "client reads authz" is the first POST-as-GET of an authorization, "client polls authz" each later one; of a
  * challenge and an order every POST-as-GET is a poll. "client answers" is a POST of a response to a challenge, the
- * first and each repeated one. */
+ * first and each repeated one. "client finds account" is newAccount with onlyReturnExisting (section 7.3.1), "client
+ * creates account" every other; "ca finds no account" is the plain answer accountDoesNotExist to the former; "client
+ * creates authz" is newAuthz. A newOrder with "replaces" is both "client creates order" and "client replaces
+ * certificate" (RFC 9773). "ca revokes certificate" and "ca changes key" are its consent to either. "ca reports
+ * certificate" is the reply that has the chain, as "client gets certificate" is. */
 
 enum party { PARTY_CLIENT, PARTY_CA };
 enum ordinal { ORDINAL_ANY, ORDINAL_FIRST, ORDINAL_SECOND, ORDINAL_THIRD, ORDINAL_LAST };

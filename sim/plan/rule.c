@@ -1,8 +1,10 @@
 #include "plan/rule.h"
 
 static const char *const names[REQUEST_COUNT + 2] = {
-    "directory",  "new nonce",  "new account", "new order",   "read authz", "answer challenge", "poll challenge",
-    "poll authz", "poll order", "finalize",    "certificate", "any",        "connect",
+    "directory",      "new nonce",  "new account", "new order",          "read authz",          "answer challenge",
+    "poll challenge", "poll authz", "poll order",  "finalize",           "certificate",         "account",
+    "orders",         "change key", "new authz",   "revoke certificate", "renewal information", "any",
+    "connect",
 };
 
 const char *request_name_text(enum request_name name)

@@ -18,6 +18,12 @@ enum request_name {
     REQUEST_POLL_ORDER,
     REQUEST_FINALIZE,
     REQUEST_CERTIFICATE,
+    REQUEST_ACCOUNT, /* read, update, deactivation */
+    REQUEST_ORDERS,
+    REQUEST_CHANGE_KEY,
+    REQUEST_NEW_AUTHZ,
+    REQUEST_REVOKE_CERTIFICATE,
+    REQUEST_RENEWAL_INFORMATION,
     REQUEST_COUNT,
     REQUEST_ANY = REQUEST_COUNT, /* in a rule: every request, also one that is none of these */
     REQUEST_CONNECT              /* in a rule: a connection, before any request */

@@ -1,5 +1,6 @@
 /* Loading scenario files: the frame, what is given, and the overlays. */
 #include "plan/scenario.h"
+#include "acme/address.h"
 #include "acme/resource.h"
 #include "plan/parts.h"
 
@@ -33,12 +34,12 @@ struct str scenario_name(struct arena *arena, const struct scenario *scenario)
 static void read_identifiers(const struct desk *desk, struct node node, struct scenario *scenario)
 {
     struct str text;
-    if (!node_array(desk, node, "a list of DNS names", 1, SCENARIO_MAX_NAMES)) return;
+    if (!node_array(desk, node, "a list of DNS names and addresses", 1, SCENARIO_MAX_NAMES)) return;
     scenario->n_identifiers = 0;
     for (size_t i = 0; i < node_length(node); i++) {
         struct node item = node_item(desk, node, i);
         if (!node_text(desk, item, "a DNS name", 300, &text)) continue;
-        if (!name_legal(text, NULL, NULL))
+        if (!name_legal(text, NULL, NULL) && !address_canonical(text))
             node_bad(desk, item, "\"%.*s\" is not a DNS name that an order may carry", STR_ARGS(text));
         for (size_t k = 0; k < scenario->n_identifiers; k++)
             if (str_is_nocase(scenario->identifiers[k], text.at))

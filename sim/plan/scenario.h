@@ -89,7 +89,16 @@ enum on_failure {
 enum step_kind {
     STEP_OBTAIN, /* "obtain": the rest of a polite issuance from wherever we stand */
     STEP_CREATE_ACCOUNT,
+    STEP_FIND_ACCOUNT,
+    STEP_READ_ACCOUNT,
+    STEP_UPDATE_ACCOUNT,
+    STEP_DEACTIVATE_ACCOUNT,
+    STEP_CHANGE_KEY,
+    STEP_READ_ORDERS,   /* all pages */
+    STEP_OTHER_ACCOUNT, /* from here on by the other one of two; again: back to the first */
+    STEP_CREATE_AUTHZ,  /* newAuthz, for each identifier */
     STEP_CREATE_ORDER,
+    STEP_REPLACE_CERTIFICATE, /* newOrder with "replaces" */
     STEP_READ_AUTHZ,
     STEP_PROVISION,
     STEP_WITHDRAW,
@@ -99,9 +108,36 @@ enum step_kind {
     STEP_POLL_ORDER,
     STEP_FINALIZE,
     STEP_DOWNLOAD,
+    STEP_DOWNLOAD_ALTERNATE,
     STEP_DEACTIVATE_AUTHZ,
+    STEP_REVOKE_CERTIFICATE,
+    STEP_READ_RENEWAL,
+    STEP_RENEW, /* politely: renewal information, the wait that it asks for, an order with "replaces" and all the rest
+                 */
     STEP_WAIT,
     STEP_GIVE_UP
+};
+/* How a step departs from the plain one: words after it. Which step knows which is in plan/scenario_client.c. */
+enum step_way {
+    WAY_PLAIN,
+    WAY_WITHOUT_TERMS,
+    WAY_WITHOUT_BINDING,
+    WAY_WRONG_MAC,
+    WAY_UNKNOWN_KID,
+    WAY_OTHER_BINDING, /* of another account's key */
+    WAY_WITHOUT_CONTACT,
+    WAY_WITH_TERMS,
+    WAY_KEY_IN_USE, /* the other account's */
+    WAY_SAME_KEY,
+    WAY_WRONG_OLD_KEY,
+    WAY_WRONG_ACCOUNT,
+    WAY_WRONG_INNER_URL,
+    WAY_WRONG_INNER_SIGNATURE,
+    WAY_CERTIFICATE_KEY,
+    WAY_UNKNOWN_KEY,
+    WAY_OLD_KEY, /* the one before the last change */
+    WAY_WRONG_URL,
+    WAY_GET
 };
 /* "answer http-01", "poll challenge x5 every 1s", "poll authz until final", "wait 3s", "finalize", "provision http-01",
  * "obtain". */
@@ -109,9 +145,12 @@ struct step {
     struct str text;
     enum step_kind kind;
     enum challenge_type type;
-    int times;        /* 1 */
-    int64_t every_ms; /* between repeats; also of WAIT */
-    bool until_final; /* politely, until the object's status is final (or ready, for an order) */
+    enum step_way way;
+    int64_t reason;     /* of a revocation; -1: none is given */
+    struct str contact; /* of an update; empty: the usual one */
+    int times;          /* 1 */
+    int64_t every_ms;   /* between repeats; also of WAIT */
+    bool until_final;   /* politely, until the object's status is final (or ready, for an order) */
 };
 
 /* How our client falls short of polite: a defective client is data. Each is a word in client.habits. */
@@ -133,10 +172,11 @@ struct habits {
     bool polls_for_ever;               /* never gives up on pending or processing */
     bool withdraws_early;              /* takes the proof away after the first poll */
     bool never_answers, never_polls, never_downloads;
-    bool claims_success;      /* says it has a certificate when it has none */
-    bool new_order_each_poll; /* creates a new order in place of polling */
-    int64_t poll_every_ms;    /* without Retry-After; 3 s */
-    int64_t poll_limit_ms;    /* patience for one object; 30 min */
+    bool claims_success;                     /* says it has a certificate when it has none */
+    bool new_order_each_poll;                /* creates a new order in place of polling */
+    bool hides_user_agent, sends_plain_json; /* no User-Agent; Content-Type: application/json */
+    int64_t poll_every_ms;                   /* without Retry-After; 3 s */
+    int64_t poll_limit_ms;                   /* patience for one object; 30 min */
 };
 /* The words of client.habits, in the order of the members above: "ignores-retry-after" ... */
 const char *const *habit_words(size_t *ret_n);

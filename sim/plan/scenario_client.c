@@ -158,26 +158,102 @@ static const struct {
     bool typed; /* followed by a challenge type */
     bool polls; /* may repeat, may wait until final */
 } step_table[] = {
-    {"obtain",           STEP_OBTAIN,           false, false},
-    {"create account",   STEP_CREATE_ACCOUNT,   false, false},
-    {"create order",     STEP_CREATE_ORDER,     false, false},
-    {"read authz",       STEP_READ_AUTHZ,       false, false},
-    {"provision",        STEP_PROVISION,        true,  false},
-    {"withdraw",         STEP_WITHDRAW,         true,  false},
-    {"answer",           STEP_ANSWER,           true,  false},
-    {"poll challenge",   STEP_POLL_CHALLENGE,   false, true },
-    {"poll authz",       STEP_POLL_AUTHZ,       false, true },
-    {"poll order",       STEP_POLL_ORDER,       false, true },
-    {"poll",             STEP_POLL_CHALLENGE,   true,  true },
-    {"finalize",         STEP_FINALIZE,         false, false},
-    {"download",         STEP_DOWNLOAD,         false, false},
-    {"deactivate authz", STEP_DEACTIVATE_AUTHZ, false, false},
-    {"wait",             STEP_WAIT,             false, false},
-    {"give up",          STEP_GIVE_UP,          false, false},
+    {"obtain",                   STEP_OBTAIN,              false, false},
+    {"create account",           STEP_CREATE_ACCOUNT,      false, false},
+    {"find account",             STEP_FIND_ACCOUNT,        false, false},
+    {"read account",             STEP_READ_ACCOUNT,        false, false},
+    {"update account",           STEP_UPDATE_ACCOUNT,      false, false},
+    {"deactivate account",       STEP_DEACTIVATE_ACCOUNT,  false, false},
+    {"change key",               STEP_CHANGE_KEY,          false, false},
+    {"read orders",              STEP_READ_ORDERS,         false, false},
+    {"use other account",        STEP_OTHER_ACCOUNT,       false, false},
+    {"create authz",             STEP_CREATE_AUTHZ,        false, false},
+    {"create order",             STEP_CREATE_ORDER,        false, false},
+    {"replace certificate",      STEP_REPLACE_CERTIFICATE, false, false},
+    {"read authz",               STEP_READ_AUTHZ,          false, false},
+    {"provision",                STEP_PROVISION,           true,  false},
+    {"withdraw",                 STEP_WITHDRAW,            true,  false},
+    {"answer",                   STEP_ANSWER,              true,  false},
+    {"poll challenge",           STEP_POLL_CHALLENGE,      false, true },
+    {"poll authz",               STEP_POLL_AUTHZ,          false, true },
+    {"poll order",               STEP_POLL_ORDER,          false, true },
+    {"poll",                     STEP_POLL_CHALLENGE,      true,  true },
+    {"finalize",                 STEP_FINALIZE,            false, false},
+    {"download alternate",       STEP_DOWNLOAD_ALTERNATE,  false, false},
+    {"download",                 STEP_DOWNLOAD,            false, false},
+    {"revoke certificate",       STEP_REVOKE_CERTIFICATE,  false, false},
+    {"read renewal information", STEP_READ_RENEWAL,        false, false},
+    {"renew",                    STEP_RENEW,               false, false},
+    {"deactivate authz",         STEP_DEACTIVATE_AUTHZ,    false, false},
+    {"wait",                     STEP_WAIT,                false, false},
+    {"give up",                  STEP_GIVE_UP,             false, false},
+};
+/* What may follow such a step, first of all. */
+static const struct {
+    enum step_kind kind;
+    const char *words;
+    enum step_way way;
+} way_table[] = {
+    {STEP_CREATE_ACCOUNT,     "without terms",               WAY_WITHOUT_TERMS        },
+    {STEP_CREATE_ACCOUNT,     "without binding",             WAY_WITHOUT_BINDING      },
+    {STEP_CREATE_ACCOUNT,     "with wrong mac",              WAY_WRONG_MAC            },
+    {STEP_CREATE_ACCOUNT,     "with unknown kid",            WAY_UNKNOWN_KID          },
+    {STEP_CREATE_ACCOUNT,     "with binding of another key", WAY_OTHER_BINDING        },
+    {STEP_READ_ACCOUNT,       "by old key",                  WAY_OLD_KEY              },
+    {STEP_READ_ACCOUNT,       "with wrong url",              WAY_WRONG_URL            },
+    {STEP_READ_ACCOUNT,       "by GET",                      WAY_GET                  },
+    {STEP_UPDATE_ACCOUNT,     "without contact",             WAY_WITHOUT_CONTACT      },
+    {STEP_UPDATE_ACCOUNT,     "with terms",                  WAY_WITH_TERMS           },
+    {STEP_CHANGE_KEY,         "to key in use",               WAY_KEY_IN_USE           },
+    {STEP_CHANGE_KEY,         "to same key",                 WAY_SAME_KEY             },
+    {STEP_CHANGE_KEY,         "with wrong old key",          WAY_WRONG_OLD_KEY        },
+    {STEP_CHANGE_KEY,         "with wrong account",          WAY_WRONG_ACCOUNT        },
+    {STEP_CHANGE_KEY,         "with wrong inner url",        WAY_WRONG_INNER_URL      },
+    {STEP_CHANGE_KEY,         "with wrong inner signature",  WAY_WRONG_INNER_SIGNATURE},
+    {STEP_CREATE_ORDER,       "with wrong url",              WAY_WRONG_URL            },
+    {STEP_POLL_ORDER,         "with wrong url",              WAY_WRONG_URL            },
+    {STEP_POLL_ORDER,         "by GET",                      WAY_GET                  },
+    {STEP_DOWNLOAD,           "by GET",                      WAY_GET                  },
+    {STEP_REVOKE_CERTIFICATE, "by certificate key",          WAY_CERTIFICATE_KEY      },
+    {STEP_REVOKE_CERTIFICATE, "by unknown key",              WAY_UNKNOWN_KEY          },
 };
 static const char *const step_words[] = {
     "obtain",
     "create account",
+    "create account without terms",
+    "create account without binding",
+    "create account with wrong mac",
+    "create account with unknown kid",
+    "create account with binding of another key",
+    "find account",
+    "read account",
+    "read account by old key",
+    "read account by GET",
+    "update account",
+    "update account without contact",
+    "update account with terms",
+    "update account with contact mailto:admin@example.test",
+    "deactivate account",
+    "change key",
+    "change key to key in use",
+    "change key to same key",
+    "change key with wrong old key",
+    "change key with wrong account",
+    "change key with wrong inner url",
+    "change key with wrong inner signature",
+    "read orders",
+    "use other account",
+    "create authz",
+    "replace certificate",
+    "poll order by GET",
+    "poll order with wrong url",
+    "download alternate",
+    "revoke certificate",
+    "revoke certificate by certificate key",
+    "revoke certificate by unknown key",
+    "revoke certificate with reason 1",
+    "read renewal information",
+    "renew",
     "create order",
     "read authz",
     "provision http-01",
@@ -235,12 +311,44 @@ static bool read_step_tail(const struct desk *desk, struct node node, struct str
     return true;
 }
 
+/* Takes "by certificate key" and the like off the front of what follows the step. */
+static void read_way(struct step *step, struct str *rest)
+{
+    for (size_t i = 0; i < COUNTOF(way_table); i++) {
+        size_t n = strlen(way_table[i].words);
+        if (way_table[i].kind != step->kind || !str_starts(*rest, way_table[i].words)) continue;
+        if (rest->n > n && rest->at[n] != ' ') continue;
+        step->way = way_table[i].way;
+        *rest = rest->n > n ? (struct str){rest->at + n + 1, rest->n - n - 1} : (struct str){0};
+        return;
+    }
+}
+
+/* "with reason 4", "with contact mailto:a@example.test" */
+static bool read_with(const struct desk *desk, struct node node, struct step *step, struct str *rest)
+{
+    static const char with_reason[] = "with reason ", with_contact[] = "with contact ";
+    struct str word, after;
+    if (step->kind == STEP_REVOKE_CERTIFICATE && str_starts(*rest, with_reason)) {
+        after = (struct str){rest->at + sizeof with_reason - 1, rest->n - sizeof with_reason + 1};
+        str_cut(after, ' ', &word, rest);
+        if (str_int(word, &step->reason) && step->reason >= 0 && step->reason < 1000) return true;
+        node_bad(desk, node, "a reason is a number from 0 to 999: \"%.*s\"", STR_ARGS(step->text));
+        return false;
+    }
+    if (step->kind == STEP_UPDATE_ACCOUNT && step->way == WAY_PLAIN && str_starts(*rest, with_contact)) {
+        after = (struct str){rest->at + sizeof with_contact - 1, rest->n - sizeof with_contact + 1};
+        str_cut(after, ' ', &step->contact, rest);
+    }
+    return true;
+}
+
 static void read_step(const struct desk *desk, struct node node, struct scenario *scenario)
 {
     struct client_plan *client = &scenario->client;
     struct str text, word, rest;
     if (!node_text(desk, node, "a step, such as \"answer http-01\",", 200, &text)) return;
-    struct step step = {.text = text, .times = 1};
+    struct step step = {.text = text, .times = 1, .reason = -1};
     step.type = client->n_prefers ? client->prefers[0] : scenario->challenges[0];
     for (size_t i = 0; i < COUNTOF(step_table); i++) {
         size_t n = strlen(step_table[i].words);
@@ -261,7 +369,10 @@ static void read_step(const struct desk *desk, struct node node, struct scenario
             }
             if (!challenge_type_word(desk, node, false, word, &step.type)) return;
         }
-        if (step.kind == STEP_OBTAIN && rest.n) unknown_step(desk, node, text);
+        read_way(&step, &rest);
+        if (!read_with(desk, node, &step, &rest)) return;
+        if ((step.kind == STEP_OBTAIN || step.kind == STEP_RENEW || step.kind == STEP_OTHER_ACCOUNT) && rest.n)
+            unknown_step(desk, node, text);
         else if (read_step_tail(desk, node, rest, step_table[i].polls, &step)) client->steps[client->n_steps++] = step;
         return;
     }
@@ -300,6 +411,8 @@ static const struct {
     HABIT("never-downloads", never_downloads),
     HABIT("claims-success", claims_success),
     HABIT("new-order-each-poll", new_order_each_poll),
+    HABIT("hides-user-agent", hides_user_agent),
+    HABIT("sends-plain-json", sends_plain_json),
 #undef HABIT
 };
 enum { HABIT_FLAGS = COUNTOF(habit_table) };

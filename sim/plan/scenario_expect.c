@@ -354,7 +354,7 @@ static void check_what(const struct desk *desk, struct node node, struct node wh
     const struct phrase *phrase = &expectation->what;
     bool message = phrase->deed < DEED_BECOMES && phrase->deed != DEED_GETS_CERTIFICATE &&
                    phrase->deed != DEED_GIVES_UP && phrase->deed != DEED_VALIDATES && phrase->deed != DEED_FAILS &&
-                   phrase->deed != DEED_ISSUES;
+                   phrase->deed != DEED_ISSUES && phrase->deed != DEED_REVOKED && phrase->deed != DEED_KEY_CHANGED;
     if ((expectation->verb == VERB_COUNT_OF || expectation->verb == VERB_GAP) && phrase->ordinal != ORDINAL_ANY)
         node_bad(desk, what, "\"%s\" is about all of them: take the first word of \"%.*s\" away",
                  verbs[expectation->verb], STR_ARGS(phrase->text));

@@ -350,9 +350,11 @@ static void draw(struct buf *out, struct arena *arena, const struct scenario *sc
     }
     for (size_t i = 0; i < scenario->client.n_steps; i++) {
         const struct step *step = &scenario->client.steps[i];
-        bool inward = step->kind == STEP_WAIT || step->kind == STEP_GIVE_UP;
+        bool inward = step->kind == STEP_WAIT || step->kind == STEP_GIVE_UP || step->kind == STEP_OTHER_ACCOUNT;
         if (inward) remark(&chart, 0, step->text);
         else if (step->kind == STEP_OBTAIN) arrow(&chart, 0, 1, STR("obtain: all the rest, politely"));
+        else if (step->kind == STEP_RENEW)
+            arrow(&chart, 0, 1, STR("renew: wait for its time, then all of it, politely"));
         else arrow(&chart, 0, step->kind == STEP_PROVISION || step->kind == STEP_WITHDRAW ? 2 : 1, step->text);
         if (step->kind == STEP_WAIT) chart.now_ms += step->every_ms;
         if (step->kind == STEP_ANSWER && draw_queries(&chart, step->type) == FATE_VALID)

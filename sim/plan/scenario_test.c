@@ -218,6 +218,46 @@ static void test_replies_and_client(void **state)
     arena_done(&arena);
 }
 
+static void test_steps(void **state)
+{
+    (void)state;
+    struct bench *bench =
+        load("\"given\": {\"identifiers\": [\"127.0.0.1\", \"::1\"]},"
+             "\"client\": {\"steps\": [\"create account with wrong mac\", \"read account by old key x2\","
+             " \"update account with contact mailto:a@b.test every 1s x3\", \"change key with wrong old key\","
+             " \"revoke certificate by certificate key with reason 4\", \"revoke certificate with reason 0\","
+             " \"download alternate\", \"use other account\", \"renew\", \"poll order by GET x2\","
+             " \"revoke certificate\", \"download\"]}");
+    const struct step *step = bench->set.at[0]->client.steps;
+    assert_int_equal(bench->set.at[0]->client.n_steps, 12);
+    assert_int_equal(step[0].kind, STEP_CREATE_ACCOUNT);
+    assert_int_equal(step[0].way, WAY_WRONG_MAC);
+    assert_int_equal(step[1].way, WAY_OLD_KEY);
+    assert_int_equal(step[1].times, 2);
+    assert_true(str_is(step[2].contact, "mailto:a@b.test"));
+    assert_int_equal(step[2].every_ms, 1000);
+    assert_int_equal(step[2].times, 3);
+    assert_int_equal(step[3].way, WAY_WRONG_OLD_KEY);
+    assert_int_equal(step[4].way, WAY_CERTIFICATE_KEY);
+    assert_int_equal(step[4].reason, 4);
+    assert_int_equal(step[5].way, WAY_PLAIN);
+    assert_int_equal(step[5].reason, 0);
+    assert_int_equal(step[6].kind, STEP_DOWNLOAD_ALTERNATE);
+    assert_int_equal(step[7].kind, STEP_OTHER_ACCOUNT);
+    assert_int_equal(step[8].kind, STEP_RENEW);
+    assert_int_equal(step[9].way, WAY_GET);
+    assert_int_equal(step[9].times, 2);
+    assert_int_equal(step[10].reason, -1);
+    assert_int_equal(step[11].kind, STEP_DOWNLOAD);
+    done(bench);
+    refused("\"client\": {\"steps\": [\"revoke certificate with reason many\"]}", "a reason is a number");
+    refused("\"client\": {\"steps\": [\"revoke certificate by GET\"]}", "unknown step");
+    refused("\"client\": {\"steps\": [\"revoke certifikate\"]}", "did you mean \"revoke certificate\"?");
+    refused("\"client\": {\"steps\": [\"renew x2\"]}", "unknown step");
+    refused("\"client\": {\"steps\": [\"change key with wrong inner\"]}", "unknown step");
+    refused("\"given\": {\"identifiers\": [\"::0001\"]}", "not a DNS name");
+}
+
 static void test_expectations(void **state)
 {
     (void)state;
@@ -383,6 +423,8 @@ static void test_where_it_can_run(void **state)
     unfit("\"ca\": {\"replies\": {\"finalize\": [{\"status\": 500}]}}", MODE_CLIENT, NULL);
     unfit("\"ca\": {\"replies\": {\"finalize\": []}}", MODE_SERVER, NULL);
     unfit("\"client\": {\"steps\": [\"obtain\"]}", MODE_CLIENT, "client.steps");
+    unfit("\"given\": {\"identifiers\": [\"127.0.0.1\"]}", MODE_CLIENT, "an address is ordered");
+    unfit("\"given\": {\"identifiers\": [\"127.0.0.1\"]}", MODE_SERVER, NULL);
     unfit("\"client\": {\"steps\": [\"obtain\"]}", MODE_SERVER, NULL);
     unfit("\"client\": {\"habits\": [\"never-polls\"]}", MODE_CLIENT, "client.habits");
     unfit("\"client\": {\"on_failure\": \"fall back\"}", MODE_CLIENT, NULL);
@@ -641,6 +683,7 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_replies_and_client),
+        cmocka_unit_test(test_steps),
         cmocka_unit_test(test_expectations),
         cmocka_unit_test(test_variants_and_defects),
         cmocka_unit_test(test_contradictions),

@@ -46,6 +46,45 @@ size_t headers_count(const struct headers *headers, const char *name)
     return n;
 }
 
+/* Takes the next link off a Link header: `<target>;param;param, <target>...`. */
+static bool link_take(struct str *value, struct str *ret_target, struct str *ret_params)
+{
+    struct str before, rest;
+    if (!str_cut(*value, '<', &before, &rest) || !str_cut(rest, '>', ret_target, value)) return false;
+    bool quoted = false;
+    size_t n = 0;
+    for (; n < value->n && (quoted || value->at[n] != ','); n++)
+        if (value->at[n] == '"') quoted = !quoted;
+    *ret_params = (struct str){value->at, n};
+    *value = (struct str){value->at + n, value->n - n};
+    return true;
+}
+
+static bool link_is(struct str params, const char *rel)
+{
+    struct str param, key, value;
+    while (params.n) {
+        str_cut(params, ';', &param, &params);
+        if (!str_cut(param, '=', &key, &value) || !str_is_nocase(str_trim(key), "rel")) continue;
+        value = str_trim(value);
+        if (value.n >= 2 && value.at[0] == '"') value = (struct str){value.at + 1, value.n - 2};
+        return str_is_nocase(value, rel);
+    }
+    return false;
+}
+
+struct str headers_link(const struct headers *headers, const char *rel, size_t i)
+{
+    struct str target, params;
+    for (size_t h = 0; headers && h < headers->n; h++) {
+        struct str value = headers->at[h].value;
+        if (!str_is_nocase(headers->at[h].name, "Link")) continue;
+        while (link_take(&value, &target, &params))
+            if (link_is(params, rel) && i-- == 0) return target;
+    }
+    return (struct str){0};
+}
+
 void headers_add(struct headers *headers, struct str name, struct str value)
 {
     if (headers->n == HTTP_MAX_HEADERS) return;

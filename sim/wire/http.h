@@ -59,6 +59,8 @@ struct http_response {
 /* First value of that name (case-insensitive), .at NULL when absent. */
 struct str headers_get(const struct headers *headers, const char *name);
 size_t headers_count(const struct headers *headers, const char *name);
+/* The target of the i-th link of that relation (RFC 8288), as it is written; empty: there is none. */
+struct str headers_link(const struct headers *headers, const char *rel, size_t i);
 /* Appends; over HTTP_MAX_HEADERS the header is dropped. Texts are borrowed. */
 void headers_add(struct headers *headers, struct str name, struct str value);
 /* Replaces every value of that name by one; a value with .at NULL removes them all. */

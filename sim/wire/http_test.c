@@ -39,6 +39,24 @@ static void test_headers(void **state)
     arena_done(&arena);
 }
 
+static void test_links(void **state)
+{
+    (void)state;
+    struct headers headers = {0};
+    assert_int_equal(headers_link(NULL, "next", 0).n, 0);
+    headers_add(&headers, STR("Link"), STR("<https://ca.test/dir>;rel=\"index\""));
+    headers_add(&headers, STR("link"),
+                STR("<a,b;c> ; title=\"x, <y>; z\" ; REL=alternate, </c>;rel=\"alternate\";a=b"));
+    headers_add(&headers, STR("Link"), STR("no link at all"));
+    headers_add(&headers, STR("Link"), STR("<unended"));
+    headers_add(&headers, STR("Link"), STR("<d>;rel="));
+    assert_true(str_is(headers_link(&headers, "index", 0), "https://ca.test/dir"));
+    assert_true(str_is(headers_link(&headers, "alternate", 0), "a,b;c"));
+    assert_true(str_is(headers_link(&headers, "alternate", 1), "/c"));
+    assert_int_equal(headers_link(&headers, "alternate", 2).n, 0);
+    assert_int_equal(headers_link(&headers, "next", 0).n, 0);
+}
+
 static void test_delivery_words(void **state)
 {
     (void)state;
@@ -171,8 +189,8 @@ static void test_messages_and_outbox(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_headers),     cmocka_unit_test(test_delivery_words),      cmocka_unit_test(test_urls),
-        cmocka_unit_test(test_retry_after), cmocka_unit_test(test_messages_and_outbox),
+        cmocka_unit_test(test_links), cmocka_unit_test(test_headers),     cmocka_unit_test(test_delivery_words),
+        cmocka_unit_test(test_urls),  cmocka_unit_test(test_retry_after), cmocka_unit_test(test_messages_and_outbox),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
