@@ -25,6 +25,8 @@ end
 
 order = client.new_order(identifiers: names)
 order.authorizations.each do |authz|
+  next if authz.status == "valid" # the CA used it again
+
   if kind == "http-01"
     challenge = authz.http
     tell("add-http01", token: challenge.token, content: challenge.file_content)

@@ -52,7 +52,7 @@ def our_ca(folder, client, responders, cell):
 
 @contextlib.contextmanager
 def pebble(folder, _, responders, cell):
-    """As a job starts it: a file, two variables, and a look at the directory until it is there."""
+    """As a job starts it: a file, three variables, and a look at the directory until it is there."""
     certificate = {"certificate": str(folder / "trust.pem"), "privateKey": str(folder / "tls.key")}
     ports = {"httpPort": cell.ports["http-01"], "tlsPort": cell.ports["tls-alpn-01"]}
     subprocess.run(
@@ -63,7 +63,7 @@ def pebble(folder, _, responders, cell):
     )
     port = free_port()
     (folder / "pebble.json").write_text(json.dumps({"pebble": {"listenAddress": f"127.0.0.1:{port}", **certificate, **ports}}))
-    environment = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"}
+    environment = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0", "PEBBLE_AUTHZREUSE": "0"}
     command = [PEBBLE / "pebble", "-config", folder / "pebble.json", "-dnsserver", f"127.0.0.1:{responders.ports['dns']}"]
     with staying(command, folder / "pebble.log", env=environment):
         answers(port)
@@ -182,6 +182,8 @@ def main():
             parser.error(f"no client {name!r}: there are {', '.join(CLIENTS)}")
     global PEBBLE
     PEBBLE = arguments.pebble.resolve() if arguments.pebble else None
+    if arguments.keep and arguments.keep.is_dir() and any(arguments.keep.iterdir()):
+        parser.error(f"--keep: {arguments.keep} is not empty")
     os.environ["ACMEDRILL"] = str(arguments.program.resolve())
     wanted = arguments.clients or list(CLIENTS)
     if "npm acme-client" in wanted:
