@@ -165,6 +165,10 @@ static bool visit_admit(struct visit *visit, enum signer signer)
         answer_refuse(answer, turn, 0, "badNonce", "the JWS header has no nonce");
         return false;
     }
+    if (!visit->jws.nonce_legal && visit->ca->profile->checks_nonce_form) {
+        answer_refuse(answer, turn, 0, "malformed", "\"nonce\" in the protected header is not base64url");
+        return false;
+    }
     if (!ca_nonce_spend(&visit->ca->store.nonces, turn->arena, visit->jws.nonce)) {
         answer_refuse(answer, turn, 0, "badNonce", "the nonce \"%.*s\" is unknown, too old or was used before",
                       STR_ARGS(visit->jws.nonce));

@@ -172,6 +172,7 @@ static const struct {
     {"terms_required",                 AT(terms_required)                            },
     {"external_account_required",      AT(external_account_required)                 },
     {"pre_authorization",              AT(pre_authorization)                         },
+    {"checks_nonce_form",              AT(checks_nonce_form)                         },
     {"strict_payloads",                AT(strict_payloads)                           },
     {"ip_identifiers",                 AT(certs.ip_identifiers)                      },
 };
@@ -229,6 +230,7 @@ static const char *const keys[] = {
     "caa",
     "caa_identities",
     "refused_names",
+    "checks_nonce_form",
     "strict_payloads",
     "perspectives",
     "quorum",

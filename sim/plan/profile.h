@@ -115,7 +115,8 @@ struct profile {
     bool checks_caa;           /* RFC 8659, where names are looked up at all */
     struct str *refused_names; /* no certificate for these and what is below them */
     size_t n_refused_names;
-    bool strict_payloads; /* a "resource" member is refused, and a response to a challenge that is not {} */
+    bool checks_nonce_form; /* a nonce that is not base64url is malformed (section 6.5.2); else it is one unknown */
+    bool strict_payloads;   /* a "resource" member is refused, and a response to a challenge that is not {} */
     struct str *caa_identities;
     size_t n_caa_identities;
     int perspectives;                  /* besides the first: from how many more places each query is made */
