@@ -14,8 +14,9 @@ struct csr {
     struct str names[CSR_MAX_NAMES];
     size_t n_names;
 };
-/* Reads PKCS#10 DER and checks its signature. ERR_REFUSED: *reterr_problem is a badCSR (or badPublicKey) with the
- * reason. names borrow from the arena. `sealing` says how its key is to be taken. */
+/* Reads PKCS#10 DER and checks its signature. ERR_REFUSED: *reterr_problem is a badCSR with the reason, be it
+ * the key (RFC 8555 section 6.7: badPublicKey is for the key that signs a JWS). names borrow from the arena. `sealing`
+ * says how its key is to be taken. */
 enum err csr_read(struct arena *arena, struct str der, enum sealing sealing, struct csr *ret,
                   struct problem *reterr_problem);
 void csr_done(struct csr *csr);
