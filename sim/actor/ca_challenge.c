@@ -4,8 +4,10 @@
 #include "actor/ca_parts.h"
 #include "base/when.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     PAST_QUERY_MS = 1000, /* Retry-After "just past the next query" leaves it this long to end */
@@ -155,6 +157,17 @@ static void validation_start(struct ca_challenge *challenge)
     challenge->validation->attempt = (int)challenge->n_failures; /* attempts are counted per challenge */
 }
 
+/* What a response promises is the key authorization of that moment. The key may change while the validation is under
+ * way, and that has no effect on what is pending (section 7.3.5): it goes on, and succeeds, with the key that it began
+ * with, until the client responds again. */
+static void validation_binds(struct ca_challenge *challenge)
+{
+    struct ca_validation *validation = challenge->validation;
+    struct str thumbprint = challenge->authz->account->thumbprint;
+    assert(thumbprint.n < sizeof validation->thumbprint);
+    memcpy(validation->thumbprint, thumbprint.at, thumbprint.n);
+}
+
 /* Nothing is left to do for the challenge: everyone who waited is told. */
 static void validation_end(struct ca *ca, struct turn *turn, struct ca_challenge *challenge)
 {
@@ -187,7 +200,7 @@ static void send_probe(struct ca *ca, struct turn *turn, struct ca_challenge *ch
     const struct ca_authz *authz = challenge->authz;
     struct ca_validation *validation = challenge->validation;
     struct str token = challenge_token_str(challenge);
-    struct str key_authorization = challenge_key_authorization(turn->arena, token, authz->account->thumbprint);
+    struct str key_authorization = challenge_key_authorization(turn->arena, token, str_c(validation->thumbprint));
     struct msg *msg = outbox_post(turn->out, MSG_PROBE, ca->options.validator, 0);
     msg->as.probe = (struct probe){
         .type = str_c(challenge_row(challenge->type)->name),
@@ -475,7 +488,9 @@ static bool respond(struct visit *visit, struct ca_challenge *challenge, bool re
         return false;
     }
     challenge->tried = true;
-    if (!challenge->validation) validation_start(challenge);
+    bool begins = !challenge->validation;
+    if (begins) validation_start(challenge);
+    if (begins || !reads) validation_binds(challenge);
     struct ca_validation *validation = challenge->validation;
     if (!reads) {
         validation->asked = true;

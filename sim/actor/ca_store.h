@@ -144,7 +144,8 @@ struct ca_validation {
     int retries;           /* of the schedule, used or planned */
     bool retry_planned;    /* next_query_ms is one of them */
     bool asked;
-    int64_t asked_ms; /* last time the client asked for a retry */
+    int64_t asked_ms;    /* last time the client asked for a retry */
+    char thumbprint[44]; /* of the account's key when the client last responded: a change of key comes between */
     struct ca_held *held;
 };
 /* A probe on its way. */
