@@ -19,7 +19,7 @@ struct ca {
     struct arena arena;                                       /* texts as old as the CA */
     struct str base_url, base_path, directory_url, directory; /* in `base` */
     struct arena base;
-    enum challenge_type offered[CHALLENGE_TYPE_COUNT];
+    const enum challenge_type *offered; /* the scenario's list, or the profile's */
     size_t n_offered;
     struct ca_store store;
     struct heap queries;                /* of struct ca_challenge; stale when its validation plans another time */

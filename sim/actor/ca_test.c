@@ -378,7 +378,8 @@ static void test_issuance(void **state)
     assert_str(probe->type, "http-01");
     assert_str(probe->name, "a.example.test");
     assert_true(str_eq(probe->token, authz.challenges[0].token));
-    assert_true(str_eq(probe->place, challenge_place(arena, CHALLENGE_HTTP_01, probe->name, probe->token)));
+    assert_true(
+        str_eq(probe->place, challenge_place(arena, CHALLENGE_HTTP_01, probe->name, probe->token, probe->account)));
     assert_true(
         str_eq(probe->proof, challenge_key_authorization(arena, probe->token, key_thumbprint(desk->key, arena))));
     assert_int_equal(probe->attempt, 1);

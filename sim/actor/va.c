@@ -117,18 +117,17 @@ void va_ask(struct va *va, struct turn *turn, struct query *query)
 {
     struct str at = query->at[query->n_at - 1];
     struct msg *msg = NULL;
-    switch (query->type) {
-    case CHALLENGE_HTTP_01:
+    switch (challenge_row(query->type)->medium) {
+    case MEDIUM_HTTP:
         msg = outbox_post(turn->out, MSG_REQUEST, va->options.target, 0);
         ask_http(va, turn, query, msg);
         break;
-    case CHALLENGE_DNS_01:
+    case MEDIUM_DNS:
         msg = outbox_post(turn->out, MSG_DNS_QUERY, va->options.target, 0);
         msg->as.dns_query.name = str_copy(&msg->arena, at);
         msg->as.dns_query.type = DNS_TXT;
         break;
-    case CHALLENGE_TLS_ALPN_01:
-    case CHALLENGE_TYPE_COUNT:
+    case MEDIUM_TLS:
         msg = outbox_post(turn->out, MSG_TLS_HELLO, va->options.target, 0);
         msg->as.tls_hello.name = str_copy(&msg->arena, at);
         msg->as.tls_hello.alpn = STR("acme-tls/1");
@@ -323,7 +322,7 @@ static void on_response(struct va *va, struct turn *turn, struct query *query, c
     }
 }
 
-/* --- dns-01 (section 8.4) --- */
+/* --- dns-01 (section 8.4), dns-account-01 --- */
 
 static struct str shortened(struct arena *arena, struct str record)
 {
@@ -456,7 +455,8 @@ static void on_time(struct va *va, struct turn *turn, struct query *query)
         judge_body(va, turn, query, query->late_body);
         return;
     }
-    if (query->phase != PHASE_PROOF || query->type == CHALLENGE_DNS_01) finding.failure = "dns-timeout";
+    if (query->phase != PHASE_PROOF || challenge_row(query->type)->medium == MEDIUM_DNS)
+        finding.failure = "dns-timeout";
     if (query->phase == PHASE_CAA) {
         finding.failure = "caa-dns";
         finding.got = STR("query timed out");
@@ -496,7 +496,8 @@ static void va_step(struct actor *actor, struct turn *turn, const struct msg *in
         return;
     }
     if (in->kind == MSG_RESPONSE && query->type == CHALLENGE_HTTP_01) on_response(va, turn, query, in);
-    else if (in->kind == MSG_DNS_ANSWER && query->type == CHALLENGE_DNS_01) on_dns_answer(va, turn, query, in);
+    else if (in->kind == MSG_DNS_ANSWER && challenge_row(query->type)->medium == MEDIUM_DNS)
+        on_dns_answer(va, turn, query, in);
     else if (in->kind == MSG_TLS_ANSWER && query->type == CHALLENGE_TLS_ALPN_01) on_tls_answer(va, turn, query, in);
 }
 

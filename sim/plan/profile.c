@@ -1,6 +1,7 @@
 #include "acme/problem.h"
 #include "base/when.h"
 #include "plan/embedded.h"
+#include "plan/parts.h"
 #include "plan/profile_parts.h"
 
 #include <stdio.h>
@@ -210,6 +211,7 @@ static const char *const keys[] = {
     "title",
     "note",
     "base",
+    "challenges",
     "retry",
     "retry_on",
     "gives_up",
@@ -499,6 +501,8 @@ static void read_members(const struct desk *desk, struct node node, struct profi
         if ((member = node_member(desk, node, bools[k].key)).value)
             node_bool(desk, member, (bool *)((char *)profile + bools[k].at));
     read_waits(desk, node, profile);
+    if ((member = node_member(desk, node, "challenges")).value)
+        challenge_types_read(desk, member, profile->challenges, &profile->n_challenges);
     if ((member = node_member(desk, node, "retry_on")).value &&
         node_word(desk, member, "kind of failure", retry_on_words, 2, &i))
         profile->retry_on = (enum retry_on)i;

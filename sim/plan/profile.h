@@ -95,6 +95,8 @@ const char *limit_text(enum limit limit); /* "new-account" */
 struct profile {
     struct str name, title, note, base; /* name: empty for an object in a scenario */
     struct law law;
+    enum challenge_type challenges[CHALLENGE_TYPE_COUNT];
+    size_t n_challenges; /* offered, in this order, where no scenario says which */
     struct retry_schedule retry;
     enum retry_on retry_on;
     bool gives_up; /* schedule used up -> invalid; false: stays as it is for ever */
