@@ -61,6 +61,7 @@ void ca_cast(struct ca *ca, const struct profile *profile, const struct scenario
     ca->terms = profile->terms;
     memset(ca->cursors, 0, sizeof ca->cursors);
     memset(ca->concerned, 0, sizeof ca->concerned);
+    ca->nonces_due = 0;
     directory_make(ca);
     bool own = scenario && scenario->n_challenges;
     ca->offered = own ? scenario->challenges : profile->challenges;

@@ -27,6 +27,7 @@ struct ca {
     struct heap authz_ends, order_ends; /* of struct ca_authz and struct ca_order, by expiry */
     struct ca_cursor cursors[REQUEST_COUNT];
     struct str terms;                      /* path of the present ones */
+    int nonces_due;                        /* refusals, in hundredths: what `refused_nonces` has added up to */
     struct ca_table limits;                /* of ca_limit.c */
     int64_t concerned[SCENARIO_MAX_RULES]; /* how many replies each rule of the scenario has been concerned by */
 };

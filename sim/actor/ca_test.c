@@ -235,6 +235,32 @@ static void test_nonce_of_no_form(void **state)
     }
 }
 
+static void test_good_nonces_refused(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_new("rfc8555");
+    desk->profile.refused_nonces = 40;
+    desk_open(desk);
+    register_account(desk);
+    struct str kid = str_c(desk->kid);
+    for (int k = 2; k <= 11; k++) {
+        post(desk, kid, "");
+        if (k % 5 == 3 || k % 5 == 0) assert_refused(desk, 400, "badNonce");
+        else assert_json(desk, 200);
+    }
+    /* A nonce that is refused is spent, and one that was bad counts for nothing. */
+    char nonce[sizeof desk->nonce];
+    post(desk, kid, ""); /* the 12th */
+    memcpy(nonce, desk->nonce, sizeof nonce);
+    post(desk, kid, ""); /* the 13th */
+    assert_refused(desk, 400, "badNonce");
+    post_sealed(desk, kid, desk->key, &(struct jws_header){.nonce = str_c(nonce), .url = kid, .kid = kid}, STR(""));
+    assert_refused(desk, 400, "badNonce");
+    post(desk, kid, ""); /* the 14th */
+    assert_json(desk, 200);
+    desk_free(desk);
+}
+
 static void test_url_and_account_refused(void **state)
 {
     (void)state;
@@ -696,6 +722,7 @@ int main(void)
         cmocka_unit_test(test_orders_list),
         cmocka_unit_test(test_nonce_refused),
         cmocka_unit_test(test_nonce_of_no_form),
+        cmocka_unit_test(test_good_nonces_refused),
         cmocka_unit_test(test_url_and_account_refused),
         cmocka_unit_test(test_envelope_refused),
         cmocka_unit_test(test_belongs_to_another),

@@ -233,6 +233,7 @@ static const char *const keys[] = {
     "caa_identities",
     "refused_names",
     "checks_nonce_form",
+    "refused_nonces",
     "strict_payloads",
     "perspectives",
     "quorum",
@@ -519,6 +520,8 @@ static void read_members(const struct desk *desk, struct node node, struct profi
         profile->probes_per_query = (int)number;
     if ((member = node_member(desk, node, "max_redirects")).value && node_int(desk, member, 0, 50, &number))
         profile->max_redirects = (int)number;
+    if ((member = node_member(desk, node, "refused_nonces")).value && node_int(desk, member, 0, 100, &number))
+        profile->refused_nonces = (int)number;
     read_looking_up(desk, node, profile);
     if ((member = node_member(desk, node, "max_body")).value && node_int(desk, member, 1, 65535, &number))
         profile->max_body = (size_t)number;

@@ -118,6 +118,7 @@ struct profile {
     struct str *refused_names; /* no certificate for these and what is below them */
     size_t n_refused_names;
     bool checks_nonce_form; /* a nonce that is not base64url is malformed (section 6.5.2); else it is one unknown */
+    int refused_nonces;     /* of a hundred good nonces so many are refused, spread evenly: the same at every run */
     bool strict_payloads;   /* a "resource" member is refused, and a response to a challenge that is not {} */
     struct str *caa_identities;
     size_t n_caa_identities;
