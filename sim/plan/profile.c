@@ -664,6 +664,31 @@ enum err profile_load(struct arena *arena, struct str name, struct complaints *c
     return e;
 }
 
+static enum err read_file(const struct desk *desk, struct str path, struct profile *ret)
+{
+    struct paper paper;
+    size_t before = desk->complaints->n;
+    enum err e = paper_read(desk->arena, path.at, desk->complaints, &paper);
+    if (e) return e;
+    e = read_object(desk, node_root(&paper), false, 0, ret);
+    paper_done(&paper);
+    if (!e && desk->complaints->n > before) e = ERR_MALFORMED;
+    return e;
+}
+
+enum err profile_open(struct arena *arena, struct str word, struct complaints *complaints, struct profile *ret)
+{
+    struct desk desk = {arena, complaints};
+    struct str name, rest = word;
+    if (str_find(word, "/") < 0 && !str_ends(word, ".json")) return profile_load(arena, word, complaints, ret);
+    enum err e = read_file(&desk, str_copy(arena, word), ret);
+    while (str_cut(rest, '/', &name, &rest)) {
+    }
+    if (str_ends(name, ".json")) name.n -= strlen(".json");
+    if (!e) ret->name = str_copy(arena, name);
+    return e;
+}
+
 enum err profile_read(struct arena *arena, const struct paper *paper, const json_t *value, const char *pointer,
                       struct complaints *complaints, struct profile *ret)
 {

@@ -166,6 +166,9 @@ const char *profile_differs(const struct profile *given, const struct profile *b
 /* From a name ("boulder": embedded, or NAME.json in the folder of $ACMEDRILL_PROFILES) or from an object at `pointer`
  * of a paper. Everything in the arena. On error, complaints. */
 enum err profile_load(struct arena *arena, struct str name, struct complaints *complaints, struct profile *ret);
+/* What somebody who may read our files has written for a profile: a name, or the path of a file, which has a "/" or
+ * ends in ".json". Its name is then the file's without ".json". */
+enum err profile_open(struct arena *arena, struct str word, struct complaints *complaints, struct profile *ret);
 enum err profile_read(struct arena *arena, const struct paper *paper, const json_t *value, const char *pointer,
                       struct complaints *complaints, struct profile *ret);
 const char *const *profile_names(size_t *ret_n); /* of the embedded ones, sorted */
