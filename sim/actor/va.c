@@ -117,6 +117,7 @@ void va_ask(struct va *va, struct turn *turn, struct query *query)
 {
     struct str at = query->at[query->n_at - 1];
     struct msg *msg = NULL;
+    query->deadline_ms = query->begun_ms + query->limit_ms;
     switch (challenge_row(query->type)->medium) {
     case MEDIUM_HTTP:
         msg = outbox_post(turn->out, MSG_REQUEST, va->options.target, 0);
@@ -165,7 +166,9 @@ static void on_probe(struct va *va, struct turn *turn, const struct msg *in)
     query->wildcard = probe->wildcard;
     query->attempt = probe->attempt;
     query->perspective = probe->perspective;
-    query->deadline_ms = turn->now_ms + probe->limit_ms;
+    query->begun_ms = turn->now_ms;
+    query->limit_ms = probe->limit_ms;
+    query->deadline_ms = query->begun_ms + query->limit_ms;
     struct str at = type == CHALLENGE_HTTP_01 ? str_fmt(&arena, "http://%.*s%.*s",
                                                         STR_ARGS(url_host(&arena, query->name)), STR_ARGS(query->place))
                                               : query->place;
@@ -469,6 +472,15 @@ static void on_time(struct va *va, struct turn *turn, struct query *query)
     va_conclude(va, turn, query, &finding);
 }
 
+/* Where our own responder plays silence, a delay or a drip in less time, what is too late stays too late. A peer on the
+ * network has the whole of its time. */
+static void keep_pace(struct query *query, const struct delivery *delivery)
+{
+    if (!delivery || delivery->speed <= 1) return;
+    int64_t sooner_ms = query->begun_ms + query->limit_ms / delivery->speed;
+    if (sooner_ms < query->deadline_ms) query->deadline_ms = sooner_ms;
+}
+
 static void va_step(struct actor *actor, struct turn *turn, const struct msg *in)
 {
     struct va *va = (struct va *)actor;
@@ -485,6 +497,7 @@ static void va_step(struct actor *actor, struct turn *turn, const struct msg *in
     }
     struct query *query = find_query(va, in->flow);
     if (!query) return;
+    keep_pace(query, msg_delivery((struct msg *)(uintptr_t)in));
     if (turn->now_ms >= query->deadline_ms) {
         if (va->options.is_network && in->kind == MSG_RESPONSE) /* the edge was in time, and we are late ourselves */
             query->too_slow = query->too_slow || in->as.response.delivery.how == DELIVER_SLOW;
