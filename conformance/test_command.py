@@ -198,6 +198,7 @@ def test_again_repeats_it(own):
     ["run", "{bad}"], ["show", "{bad}"], ["lint", "{bad}"], ["judge", "{bad}"], ["serve", "--scenario", "{bad}"],
     ["run", "--defect", "{bad}", PLAIN], ["run", "--expected", "{bad}", PLAIN], ["run", "--defect", "/nonexistent.json", PLAIN],
     ["run", "--expected", "/nonexistent.json", PLAIN], ["judge", "/nonexistent"], ["serve", "--profile", "xyzzy"],
+    ["run", "--server", "https://127.0.0.1:9/dir", "--profile", "/nonexistent/ca.json", PLAIN],
 ], ids=lambda args: " ".join(args))
 def test_invalid(args, tmp_path):
     bad = tmp_path / "bad.json"

@@ -15,7 +15,7 @@ from cryptography import x509
 
 ROWS = json.loads((serving.HERE / "outcomes.json").read_text())
 PROFILES = sorted({row["profile"] for row in ROWS})
-SPEED = 3  # divides the time limits of the profiles
+QUERY_TIMEOUT = "6s"  # in place of the profiles' own: a real peer has all of it, whatever --speed says
 WELL_KNOWN = "/.well-known/acme-challenge/"
 IDENTITY = {"boulder": "letsencrypt.org"}
 
@@ -234,7 +234,9 @@ def walked(tmp_path_factory):
         for profile in PROFILES:
             rows = [row for row in ROWS if row["profile"] == profile]
             folder = tmp_path_factory.mktemp(profile)
-            options = ["--profile", profile, "--dns-server", net.dns_server, "--tls-port", net.tls_port, "--speed", SPEED]
+            hasty = folder / f"{profile}.json"
+            hasty.write_text(json.dumps({"title": "in a hurry", "base": profile, "query_timeout": QUERY_TIMEOUT}))
+            options = ["--profile", hasty, "--dns-server", net.dns_server, "--tls-port", net.tls_port]
             with serving.serving(folder, *options, http_port=net.http_port) as server, concurrent.futures.ThreadPoolExecutor(16) as pool:
                 started = {
                     label(row): pool.submit(walk, server, net, row, f"n{i}.p{i}.{profile}.test") for i, row in enumerate(rows)

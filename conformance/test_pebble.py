@@ -267,6 +267,21 @@ def test_variables(tmp_path, name):
         assert any('rel="next"' in link for link in page.headers.get_all("Link"))
 
 
+@pytest.mark.parametrize("word,percent", [("0", 0), ("20", 20), ("33", 33), ("50", 50), ("99", 99), ("250", 99), ("x", 0), ("-5", 0)])
+def test_refused_nonces(tmp_path, word, percent):
+    """Where Pebble throws dice, the same requests are refused at every run, evenly spread; the refusal brings a good nonce."""
+    with pebble(tmp_path, environment={"PEBBLE_WFE_NONCEREJECT": word}) as running:
+        client = Client(running)
+        client.register().ok(201)  # the first request
+        for k in range(2, 22):
+            reply = client.post(client.kid)
+            if k * percent // 100 > (k - 1) * percent // 100:
+                reply.refused(400, "badNonce")
+            else:
+                reply.ok()
+        client.post(client.kid, nonce="AAAA").refused(400, "badNonce")  # bad ones are refused anyway
+
+
 def test_urls_are_those_of_the_name_that_was_asked(tmp_path):
     with pebble(tmp_path) as running:
         for host in ("localhost", "127.0.0.1"):

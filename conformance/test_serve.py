@@ -330,9 +330,8 @@ def test_nonces_that_were_never_given(nonce, client):
 
 @pytest.mark.parametrize("nonce", ["", "not base64url!", "AA==", 5, {}], ids=str)
 def test_nonces_that_are_none(nonce, client):
-    """Section 6.5.2 calls the JWS malformed; "badNonce", which clients know how to answer, is what most servers say."""
-    reply = client.post(client.kid, nonce=nonce)
-    assert reply.status == 400 and reply.problem()["type"] in (serving.URN + "malformed", serving.URN + "badNonce")
+    """Section 6.5.2. The reply brings a good nonce all the same."""
+    client.post(client.kid, nonce=nonce).refused(400, "malformed")
     client.post(client.kid).ok()
 
 
@@ -714,8 +713,8 @@ def test_csr_with_wrong_names(client, healthy):
     other = Client(client.server)
     other.register().ok(201)
     order.finalize(csr_der(NAMES, other.key.private)).refused(400, "badCSR")  # nor any other's
-    weak = order.finalize(csr_der(NAMES, rsa.generate_private_key(65537, 1024)))
-    assert weak.status == 400 and weak.problem()["type"] in (serving.URN + "badCSR", serving.URN + "badPublicKey"), weak
+    for weak in (rsa.generate_private_key(65537, 1024), ec.generate_private_key(ec.SECP521R1())):
+        order.finalize(csr_der(NAMES, weak)).refused(400, "badCSR")  # section 6.7: badPublicKey is for JWS
     for der in (other_signature(csr_der(NAMES)), b"", b"0", b"\x30\x80", csr_der(NAMES)[:-1], csr_der(NAMES) + b"\0"):
         reply = order.finalize(der)
         assert reply.status == 400 and reply.problem()["type"].rpartition(":")[2] in ("badCSR", "malformed"), reply

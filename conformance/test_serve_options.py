@@ -48,6 +48,40 @@ def test_options_that_do_not_work(options, status, said, tmp_path):
     assert run.stdout == ""
 
 
+@pytest.mark.parametrize(
+    "text,said",
+    [
+        ('{ "title": "x",\n  "retri": "none" }', 'my-ca.json:2:3: unknown key in a profile "retri" - did you mean "retry"?'),
+        ('{ "title": "x",\n  "retry": 5 }', "my-ca.json:2:12: "),
+        ('{ "title": ', "my-ca.json:1:"),
+        ('{ "title": "x", "base": "bolder" }', 'my-ca.json:1:25: unknown profile "bolder" - did you mean "boulder"?'),
+        ('{ "title": "x", "base": "./my-ca.json" }', "my-ca.json:1:25: "),
+        ("[]", "my-ca.json:1:1: "),
+        (None, "my-ca.json: cannot be read"),
+    ],
+)
+def test_files_of_profiles_that_are_none(text, said, tmp_path):
+    path = tmp_path / "my-ca.json"
+    if text is not None:
+        path.write_text(text)
+    run = run_serve("--profile", path, "--port", "0", "--trust", tmp_path / "trust.pem")
+    assert run.returncode == 3, run
+    assert said in run.stderr, run.stderr
+    assert run.stdout == ""
+
+
+def test_a_profile_from_a_file(tmp_path, monkeypatch):
+    monkeypatch.delenv("ACMEDRILL_PROFILES", raising=False)
+    path = tmp_path / "my-ca.json"
+    path.write_text('{ "title": "only DNS", "base": "boulder", "challenges": ["dns-01"], "orders_per_page": 2 }')
+    with serving.serving(tmp_path, "--profile", path) as server:
+        assert " a CA like my-ca " in server.head[0]
+        client = Client(server)
+        client.register().ok(201)
+        assert [c["type"] for c in client.order("a.example.test").authz()["challenges"]] == ["dns-01"]
+        client.close()
+
+
 def test_port_that_is_taken(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         run = run_serve("--port", taken.getsockname()[1], "--trust", tmp_path / "trust.pem")

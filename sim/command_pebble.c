@@ -1,6 +1,6 @@
 /* Pebble's command line, configuration file, environment and log, in front of our own CA: scripts that start the one
- * can start the other. Nothing is left to chance: what Pebble does with some probability is done never or always,
- * whichever is nearer. */
+ * can start the other. Nothing is left to chance: authorizations are reused never or always, whichever is nearer to the
+ * probability that is asked for, and of nonces so many are refused, evenly spread. */
 #include "base/when.h"
 #include "command.h"
 #include "serving.h"
@@ -192,13 +192,14 @@ static json_t *profile_of(struct pebble *pebble)
 {
     json_t *config = pebble->config, *profile = json_pack("{s:s}", "base", ORIGINAL_CA_NAME);
     json_t *retry_after = json_object_get(config, "retryAfter"), *profiles = json_object_get(config, "profiles");
-    int64_t reuse = variable("PEBBLE_AUTHZREUSE", -1);
+    int64_t reuse = variable("PEBBLE_AUTHZREUSE", -1), refused = variable("PEBBLE_WFE_NONCEREJECT", 0);
     set_seconds(profile, "retry_after_authz", json_object_get(retry_after, "authz"));
     set_seconds(profile, "retry_after_order", json_object_get(retry_after, "order"));
     set_seconds(profile, "certificate_lifetime", json_object_get(config, "certificateValidityPeriod"));
     set_number(profile, "orders_per_page", "PEBBLE_WFE_ORDERS_PER_PAGE");
     set_number(profile, "alternate_chains", "PEBBLE_ALTERNATE_ROOTS");
     set_number(profile, "chain_length", "PEBBLE_CHAIN_LENGTH");
+    if (refused > 0) json_object_set_new(profile, "refused_nonces", json_integer(refused > 99 ? 99 : refused));
     if (reuse >= 0) json_object_set_new(profile, "reuses_authz", json_boolean(reuse >= 50));
     if (json_is_true(json_object_get(config, "externalAccountBindingRequired")))
         json_object_set_new(profile, "external_account_required", json_true());
@@ -278,7 +279,9 @@ int command_pebble(int argc, char **argv)
 {
     static const char doc[] =
         "Stays up as a CA under the options, the configuration file and the environment of " ORIGINAL_CA_NAME
-        ", until it is stopped (Ctrl-C). Nothing happens by chance: no sleeps, no refused nonces. A single dash before "
+        ", until it is stopped (Ctrl-C). Nothing happens by chance: no sleeps, and no refused nonces but the even part "
+        "that "
+        "PEBBLE_WFE_NONCEREJECT asks for. A single dash before "
         "an option will do.";
     struct pebble pebble = {
         .serving = {.command = ORIGINAL_CA_NAME,

@@ -70,7 +70,7 @@ static const struct argp_option options[] = {
      1},
     {"server",               OPT_SERVER, "ADAPTER|URL", 0, "a real server, started by an adapter or found by its directory URL", 1},
     {"trust",                                                                                     OPT_TRUST, "FILE", 0, "with a URL: PEM file of the root that its TLS certificate hangs from", 1},
-    {"profile",OPT_PROFILE, "NAME", 0, "with a URL: the profile that the server is said to be like", 1},
+    {"profile",OPT_PROFILE, "NAME|FILE", 0, "with a URL: the profile that the server is said to be like", 1},
     {"http-port",                                                                                    OPT_HTTP_PORT, "N", 0, "with a URL: where the server looks for http-01 (5002)", 1},
     {"dns-port",                                                                                     OPT_DNS_PORT, "N", 0, "with a URL: where our DNS answers (8053)", 1},
     {"speed",                                                                              OPT_SPEED, "X", 0, "divide our own waits and Retry-After values by X (10 for a client, 1 for a server)",
@@ -84,7 +84,7 @@ static const struct argp_option options[] = {
     {"defect",                                                                                    OPT_DEFECT, "FILE", 0, "lay a defective actor (JSON: given, ca, client, responder) over every scenario",
      2},
     {0,                                                                             0, 0, 0, "How", 3},
-    {"jobs",                                                                               'j', "N", 0, "so many at once (1 in simulation, else 4)", 3},
+    {"jobs",                                                                          'j', "N", 0, "so many at once (1 in simulation, else 4)", 3},
     {"seed",                         OPT_SEED, "N", 0, "seed of all chance (8555)", 3},
     {"repeat",                                                                                     OPT_REPEAT, "N", 0, "run all of it N times, each time with the next seed", 3},
     {"symbolic",OPT_SYMBOLIC, 0, 0, "simulation without public-key arithmetic: signatures are hashes", 3},
@@ -338,6 +338,14 @@ static int rehearse_all(struct arena *arena, const struct arguments *args, struc
     return written ? status : EXIT_HARNESS;
 }
 
+static bool profile_known(struct arena *arena, const char *word)
+{
+    struct complaints complaints = {.arena = arena};
+    if (!word || profile_open(arena, str_c(word), &complaints, ARENA_NEW(arena, struct profile)) == OK) return true;
+    complaints_print(&complaints);
+    return false;
+}
+
 /* Finds out who is under test. Returns an exit status. */
 static int aim(struct arena *arena, const struct arguments *args, struct rehearsal *how, struct adapter *adapter)
 {
@@ -356,7 +364,7 @@ static int aim(struct arena *arena, const struct arguments *args, struct rehears
         how->server_url = args->server;
         how->trust_file = args->trust;
         how->server_profile = args->profile;
-        return EXIT_AS_EXPECTED;
+        return profile_known(arena, args->profile) ? EXIT_AS_EXPECTED : EXIT_INVALID;
     }
     if (!args->client && !args->server) return EXIT_AS_EXPECTED;
     how->mode = args->client ? MODE_CLIENT : MODE_SERVER;

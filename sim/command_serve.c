@@ -35,7 +35,8 @@ enum {
 
 /* clang-format off */
 static const struct argp_option options[] = {
-    {"profile", OPT_PROFILE, "NAME", 0, "temperament of the CA: `acmedrill list profiles` (" PROFILE_DEFAULT ")", 0},
+    {"profile", OPT_PROFILE, "NAME|FILE", 0,
+     "temperament of the CA: `acmedrill list profiles` (" PROFILE_DEFAULT "), or a file of one's own", 0},
     {"scenario", OPT_SCENARIO, "SCENARIO", 0, "play this scenario's CA and responder, for the first client that comes", 0},
     {"address", OPT_ADDRESS, "IP", 0, "listen there (127.0.0.1)", 0},
     {"port", OPT_PORT, "N", 0, "listen there; 0 asks for a free one (14000)", 0},
@@ -155,7 +156,7 @@ int command_serve(int argc, char **argv)
         }
     } else {
         struct profile *profile = ARENA_NEW(&arena, struct profile);
-        if (profile_load(&arena, str_c(args.profile ? args.profile : PROFILE_DEFAULT), &complaints, profile) == OK) {
+        if (profile_open(&arena, str_c(args.profile ? args.profile : PROFILE_DEFAULT), &complaints, profile) == OK) {
             serving->profile = profile;
             status = serving_run(serving);
         } else {

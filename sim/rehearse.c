@@ -524,7 +524,7 @@ static struct str unlike(struct arena *arena, const struct rehearsal *how, const
     struct complaints complaints = {.arena = arena};
     struct profile *base = ARENA_NEW(arena, struct profile), *target = ARENA_NEW(arena, struct profile);
     struct str name = how->adapter ? how->adapter->profile : str_c(how->server_profile);
-    if (!name.n || profile_load(arena, name, &complaints, target) ||
+    if (!name.n || profile_open(arena, name, &complaints, target) ||
         profile_load(arena, STR(PROFILE_DEFAULT), &complaints, base))
         return (struct str){0};
     const char *word = profile_differs(scenario->profile, base, target);

@@ -139,9 +139,8 @@ static struct edge *outside_edge(struct service *service)
     struct str tls = str_fmt(&service->arena, "127.0.0.1:%d", how->tls_port);
     struct edge *dns = NULL;
     enum err e = edge_resolve_new(
-        &(struct edge_resolve_options){.server = how->dns_server ? how->dns_server : SERVING_DNS_SERVER,
-                                       .try_ms = DNS_TRY_MS / how->speed,
-                                       .seed = how->seed},
+        &(struct edge_resolve_options){
+            .server = how->dns_server ? how->dns_server : SERVING_DNS_SERVER, .try_ms = DNS_TRY_MS, .seed = how->seed},
         &dns);
     assert(e == OK); /* whoever filled dns_server has read it */
     (void)e;

@@ -11,6 +11,7 @@
 /* The token of RFC 8555 section 8.3 and the thumbprint of RFC 7638 section 3.1; the digest by other means. */
 #define TOKEN      "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
 #define THUMBPRINT "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+#define ACCOUNT    "https://example.com/acme/acct/ExampleAccount"
 #define DIGEST_64  "ZTRx1Ckl1-tM05o5zaizTTA0yUy5AGereMgSNWC6Ll8"
 static const unsigned char digest[] = {0x65, 0x34, 0x71, 0xd4, 0x29, 0x25, 0xd7, 0xeb, 0x4c, 0xd3, 0x9a,
                                        0x39, 0xcd, 0xa8, 0xb3, 0x4d, 0x30, 0x34, 0xc9, 0x4c, 0xb9, 0x00,
@@ -28,6 +29,7 @@ static void test_rows(void **state)
     assert_string_equal(challenge_row(CHALLENGE_DNS_01)->name, "dns-01");
     /* Section 7.1.3: a wildcard needs a proof for the whole domain. */
     assert_true(challenge_row(CHALLENGE_DNS_01)->wildcard);
+    assert_true(challenge_row(CHALLENGE_DNS_ACCOUNT_01)->wildcard);
     assert_false(challenge_row(CHALLENGE_HTTP_01)->wildcard);
     assert_false(challenge_row(CHALLENGE_TLS_ALPN_01)->wildcard);
     enum challenge_type type = CHALLENGE_DNS_01;
@@ -57,15 +59,57 @@ static void test_places(void **state)
     (void)state;
     struct arena a = {0};
     struct str name = STR("www.example.test");
-    assert_string_equal(challenge_place(&a, CHALLENGE_HTTP_01, name, STR(TOKEN)).at,
+    assert_string_equal(challenge_place(&a, CHALLENGE_HTTP_01, name, STR(TOKEN), STR(ACCOUNT)).at,
                         "/.well-known/acme-challenge/" TOKEN);
-    assert_string_equal(challenge_place(&a, CHALLENGE_DNS_01, name, STR(TOKEN)).at, "_acme-challenge.www.example.test");
-    assert_string_equal(challenge_place(&a, CHALLENGE_TLS_ALPN_01, name, STR(TOKEN)).at, "www.example.test");
+    assert_string_equal(challenge_place(&a, CHALLENGE_DNS_01, name, STR(TOKEN), STR(ACCOUNT)).at,
+                        "_acme-challenge.www.example.test");
+    assert_string_equal(challenge_place(&a, CHALLENGE_TLS_ALPN_01, name, STR(TOKEN), STR(ACCOUNT)).at,
+                        "www.example.test");
+    /* The example of draft-ietf-acme-dns-account-label, and of which the account is one letter longer. */
+    assert_string_equal(challenge_place(&a, CHALLENGE_DNS_ACCOUNT_01, STR("example.org"), STR(TOKEN), STR(ACCOUNT)).at,
+                        "_ujmmovf2vn55tgye._acme-challenge.example.org");
+    assert_string_not_equal(
+        challenge_place(&a, CHALLENGE_DNS_ACCOUNT_01, STR("example.org"), STR(TOKEN), STR(ACCOUNT "s")).at,
+        "_ujmmovf2vn55tgye._acme-challenge.example.org");
     /* RFC 8738: an address is not looked for in DNS. */
     assert_false(challenge_row(CHALLENGE_DNS_01)->address);
-    assert_string_equal(challenge_place(&a, CHALLENGE_TLS_ALPN_01, STR("192.0.2.1"), STR(TOKEN)).at,
+    assert_false(challenge_row(CHALLENGE_DNS_ACCOUNT_01)->address);
+    assert_string_equal(challenge_place(&a, CHALLENGE_TLS_ALPN_01, STR("192.0.2.1"), STR(TOKEN), STR(ACCOUNT)).at,
                         "1.2.0.192.in-addr.arpa");
     arena_done(&a);
+}
+
+static void test_places_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *place;
+        enum challenge_type type;
+        const char *name; /* NULL: it is none */
+    } rows[] = {
+        {"_acme-challenge.a.test",                     CHALLENGE_DNS_01,         "a.test"},
+        {"_ujmmovf2vn55tgye._acme-challenge.a.test",   CHALLENGE_DNS_ACCOUNT_01, "a.test"},
+        {"_ujmmovf2vn55tgye._acme-challenge.",         CHALLENGE_DNS_ACCOUNT_01, ""      },
+        {"",                                           CHALLENGE_DNS_01,         NULL    },
+        {"_",                                          CHALLENGE_DNS_01,         NULL    },
+        {"a.test",                                     CHALLENGE_DNS_01,         NULL    },
+        {"_acme-challenge",                            CHALLENGE_DNS_01,         NULL    },
+        {"_ujmmovf2vn55tgy._acme-challenge.a.test",    CHALLENGE_DNS_01,         NULL    },
+        {"_ujmmovf2vn55tgyee._acme-challenge.a.test",  CHALLENGE_DNS_01,         NULL    },
+        {"_ujmmovf2vn55tgy1._acme-challenge.a.test",   CHALLENGE_DNS_01,         NULL    },
+        {"aujmmovf2vn55tgye._acme-challenge.a.test",   CHALLENGE_DNS_01,         NULL    },
+        {"_ujmmovf2vn55tgye.a._acme-challenge.a.test", CHALLENGE_DNS_01,         NULL    },
+        {"_ujmmovf2vn55tgye.",                         CHALLENGE_DNS_01,         NULL    },
+    };
+    for (size_t i = 0; i < COUNTOF(rows); i++) {
+        enum challenge_type type;
+        struct str name;
+        bool read = challenge_of_dns_place(str_c(rows[i].place), &type, &name);
+        assert_int_equal(read, rows[i].name != NULL);
+        if (!read) continue;
+        assert_int_equal(type, rows[i].type);
+        assert_true(str_is(name, rows[i].name));
+    }
 }
 
 static void test_tokens(void **state)
@@ -101,8 +145,8 @@ static void test_legal_tokens(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),   cmocka_unit_test(test_proofs),       cmocka_unit_test(test_places),
-        cmocka_unit_test(test_tokens), cmocka_unit_test(test_legal_tokens),
+        cmocka_unit_test(test_rows),        cmocka_unit_test(test_proofs), cmocka_unit_test(test_places),
+        cmocka_unit_test(test_places_read), cmocka_unit_test(test_tokens), cmocka_unit_test(test_legal_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,14 +97,14 @@ static enum err read_key(struct opening *opening, const json_t *header)
     return OK;
 }
 
-/* Section 6.5.2. */
+/* Section 6.5.2. At least one character: the grammar of Replay-Nonce (section 6.5.1). */
 static enum err read_nonce(struct opening *opening, const json_t *header)
 {
     struct str nonce = text_of(header, "nonce"), octets;
     if (!json_object_get(header, "nonce")) return OK;
     if (opening->is_inside) return REFUSE(opening, "malformed", "its protected header must not have a \"nonce\"");
-    if (nonce.n == 0 || base64url_decode(opening->arena, nonce, &octets))
-        return REFUSE(opening, "badNonce", "\"nonce\" in the protected header is not base64url");
+    if (!nonce.at) return REFUSE(opening, "malformed", "\"nonce\" in the protected header is not a string");
+    opening->jws.nonce_legal = nonce.n > 0 && !base64url_decode(opening->arena, nonce, &octets);
     opening->jws.nonce = str_copy(opening->arena, nonce);
     return OK;
 }

@@ -7,7 +7,9 @@
 #include "acme/problem.h"
 
 struct jws {
-    struct str alg, nonce, url;
+    struct str alg, url;
+    struct str nonce;   /* .at == NULL: absent */
+    bool nonce_legal;   /* it is base64url */
     struct str kid;     /* .at == NULL: absent */
     struct str jwk;     /* JSON text; .at == NULL: absent */
     struct str payload; /* decoded; empty for POST-as-GET */
@@ -15,9 +17,9 @@ struct jws {
 };
 
 /* Opens the envelope without checking the signature: JSON form, base64url, header members, alg in the list
- * (badSignatureAlgorithm with `algorithms`), exactly one of jwk and kid, url present, nonce absent or well formed
- * base64url (a missing nonce leaves .nonce.at NULL: the caller answers badNonce). On OK *ret borrows from the arena. On
- * ERR_REFUSED *reterr_problem is the reply; *ret is untouched. Limits: 256 KiB. */
+ * (badSignatureAlgorithm with `algorithms`), exactly one of jwk and kid, url present, nonce absent or a text. What it
+ * means that there is no nonce, or none in base64url, is the caller's to say (sections 6.5, 6.5.2). On OK *ret borrows
+ * from the arena. On ERR_REFUSED *reterr_problem is the reply; *ret is untouched. Limits: 256 KiB. */
 enum err jws_open(struct arena *arena, struct str body, struct jws *ret, struct problem *reterr_problem);
 /* A JWS in the payload of another, and what it is there for. */
 enum jws_inside {

@@ -15,8 +15,9 @@ struct csr {
     size_t n_names;
     int version; /* 0, says RFC 2986 section 4.1; libraries have sent 2 for years, taking that for X.509's v3 */
 };
-/* Reads PKCS#10 DER and checks its signature. ERR_REFUSED: *reterr_problem is a badCSR (or badPublicKey) with the
- * reason. names borrow from the arena. `sealing` says how its key is to be taken. */
+/* Reads PKCS#10 DER and checks its signature. ERR_REFUSED: *reterr_problem is a badCSR with the reason, be it
+ * the key (RFC 8555 section 6.7: badPublicKey is for the key that signs a JWS). names borrow from the arena. `sealing`
+ * says how its key is to be taken. */
 enum err csr_read(struct arena *arena, struct str der, enum sealing sealing, struct csr *ret,
                   struct problem *reterr_problem);
 void csr_done(struct csr *csr);

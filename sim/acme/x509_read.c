@@ -198,21 +198,19 @@ enum err csr_read(struct arena *arena, struct str der, enum sealing sealing, str
     struct csr csr = {0};
     struct csr_parts parts;
     struct name_list list = {csr.names, 0};
-    const char *type = "badCSR", *why = NULL;
+    const char *why = NULL;
     enum err e = OK;
 
     if (der.n > MAX_CSR) why = "the CSR is larger than 64 KiB";
     else if (!csr_split(der, &parts)) why = "the CSR is no PKCS#10 in DER";
     else if ((e = key_from_spki(parts.spki, sealing, &csr.key)) == ERR_CRYPTO) return e;
-    else if (e) {
-        type = e == ERR_REFUSED ? "badPublicKey" : type;
-        why = "the CSR's key must be P-256, P-384, Ed25519, or RSA of 2048 to 4096 bits";
-    } else if (!csr_signed(&parts, csr.key))
+    else if (e) why = "the CSR's key must be P-256, P-384, Ed25519, or RSA of 2048 to 4096 bits";
+    else if (!csr_signed(&parts, csr.key))
         why = "the CSR's signature is not by its key, or its algorithm is not supported";
     else why = csr_names(arena, &parts, &list);
     if (why) {
         csr_done(&csr);
-        *reterr_problem = problem_new(arena, type, "%s", why);
+        *reterr_problem = problem_new(arena, "badCSR", "%s", why);
         return ERR_REFUSED;
     }
     names_sort(&list);

@@ -516,11 +516,11 @@ static void test_symbolic_certificates(void **state)
 
     assert_int_equal(csr_write(&arena, key, two_names, 2, &der), OK);
     assert_int_equal(csr_read(&arena, der, SEALING_REAL, &real, &problem), ERR_REFUSED);
-    assert_str(problem.type, STR("badPublicKey"));
+    assert_str(problem.type, STR("badCSR"));
     struct key *ed25519 = key_of(KEY_ED25519);
     assert_int_equal(csr_write(&arena, ed25519, two_names, 2, &der), OK);
     assert_int_equal(csr_read(&arena, der, SEALING_SYMBOLIC, &real, &problem), ERR_REFUSED);
-    assert_str(problem.type, STR("badPublicKey"));
+    assert_str(problem.type, STR("badCSR"));
     key_free(ed25519);
     csr_done(&csr);
     key_free(key);

@@ -39,6 +39,7 @@ struct delivery answer_delivery(const struct answer *answer, int64_t speed)
     struct delivery delivery = answer->delivery;
     delivery.over_ms /= speed;
     delivery.delay_ms /= speed;
+    if (speed > 1) delivery.speed = speed;
     return delivery;
 }
 

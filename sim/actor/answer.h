@@ -13,7 +13,7 @@ struct answer_values {
 
 /* {proof} {token} {name} {place} in a text; anything else in braces stands as it is. */
 struct str answer_filled(struct arena *arena, struct str text, const struct answer_values *values);
-/* The answer's delivery with its times divided by `speed`. */
+/* The answer's delivery with its times divided by `speed`, which it then says. */
 struct delivery answer_delivery(const struct answer *answer, int64_t speed);
 /* Posts an HTTP response. */
 void answer_http(struct turn *turn, const struct answer *answer, const struct answer_values *values, int64_t speed,

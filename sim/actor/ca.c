@@ -139,6 +139,15 @@ static bool admit_key(struct visit *visit, enum signer signer)
     return !err;
 }
 
+/* The profile's part of all good nonces, as evenly as it goes. */
+static bool refuses_nonce(struct ca *ca)
+{
+    ca->nonces_due += ca->profile->refused_nonces;
+    if (ca->nonces_due < 100) return false;
+    ca->nonces_due -= 100;
+    return true;
+}
+
 /* Sections 6.2 to 6.5. A nonce counts as used from the moment it was read, whatever becomes of the request. */
 static bool visit_admit(struct visit *visit, enum signer signer)
 {
@@ -165,9 +174,19 @@ static bool visit_admit(struct visit *visit, enum signer signer)
         answer_refuse(answer, turn, 0, "badNonce", "the JWS header has no nonce");
         return false;
     }
+    if (!visit->jws.nonce_legal && visit->ca->profile->checks_nonce_form) {
+        answer_refuse(answer, turn, 0, "malformed", "\"nonce\" in the protected header is not base64url");
+        return false;
+    }
     if (!ca_nonce_spend(&visit->ca->store.nonces, turn->arena, visit->jws.nonce)) {
         answer_refuse(answer, turn, 0, "badNonce", "the nonce \"%.*s\" is unknown, too old or was used before",
                       STR_ARGS(visit->jws.nonce));
+        return false;
+    }
+    if (refuses_nonce(visit->ca)) {
+        answer_refuse(answer, turn, 0, "badNonce",
+                      "the nonce \"%.*s\" is good, and one of %d in a hundred refused here", STR_ARGS(visit->jws.nonce),
+                      visit->ca->profile->refused_nonces);
         return false;
     }
     struct str url = ca_url(visit->ca, turn->arena, "%.*s", STR_ARGS(visit->path));

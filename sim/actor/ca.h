@@ -16,7 +16,9 @@ struct ca_options {
     const struct issuer *issuer; /* borrowed */
     enum sealing sealing;
     bool simulated; /* no real connections: each request has its own, which ca.faults may meet */
-    int64_t speed;  /* 1 = as written; 4 = every wait and Retry-After of ours a quarter, 1 s floor for Retry-After */
+    /* 1 = as written; 4 = every wait and Retry-After of ours a quarter, 1 s floor for Retry-After. The time that a
+     * validation query may take is a limit on others, and stays. */
+    int64_t speed;
 };
 struct actor *ca_new(const struct ca_options *options);
 /* New terms of service: the path of their page (see struct profile), copied. The directory shows them, and who has not

@@ -87,6 +87,81 @@ static void test_key_change(void **state)
     desk_free(desk);
 }
 
+static struct str key_authorization_of(struct desk *desk, const struct msg *probe, const struct key *key)
+{
+    return challenge_key_authorization(&desk->bench->keep, probe->as.probe.token,
+                                       key_thumbprint(key, &desk->bench->keep));
+}
+
+/* A validation under way goes on with the key authorization that the client answered for; the next response is by the
+ * new key. */
+static void test_key_change_during_validation(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_with_order(desk_new("rfc8555"));
+    struct key *old = desk->key, *key = key_make(KEY_P256, SEALING_REAL, &desk->bench->rng);
+    respond_to(desk, "http-01");
+    verdict(desk, "bad-status");
+    change_key(desk, key, &(struct change){0});
+    assert_json(desk, 200);
+    desk->key = key;
+    assert_str(look_at(desk, "http-01").status, "processing");
+    let_pass(desk, 10000);
+    assert_int_equal(desk->n_asked, 2);
+    assert_str(desk->probes[0]->as.probe.proof, key_authorization_of(desk, desk->probes[0], old).at);
+    verdict(desk, "bad-status");
+    respond_to(desk, "http-01");
+    assert_int_equal(desk->n_asked, 3);
+    assert_str(desk->probes[0]->as.probe.proof, key_authorization_of(desk, desk->probes[0], key).at);
+    verdict(desk, NULL);
+    assert_str(read_order(desk).status, "ready");
+
+    /* A challenge that was not yet answered knows the new key only. */
+    new_order(desk, ONE_NAME);
+    respond_to(desk, "http-01");
+    assert_str(desk->probes[0]->as.probe.proof, key_authorization_of(desk, desk->probes[0], key).at);
+    key_free(old);
+    desk_free(desk);
+}
+
+/* draft-ietf-acme-dns-account-label: offered where the profile says so, for wildcard names too, and looked for under
+ * the account's URL as the client knows it. */
+static void test_dns_account(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_with_order(desk_new("rfc8555"));
+    struct authz_doc authz = read_authz(desk, 0);
+    assert_int_equal(authz.n_challenges, 3);
+    post(desk, challenge_url_of(desk, "dns-account-01"), "{}");
+    assert_refused(desk, 404, "malformed");
+    desk_free(desk);
+
+    desk = desk_new("rfc8555");
+    desk->profile.n_challenges = 0;
+    desk->profile.challenges[desk->profile.n_challenges++] = CHALLENGE_HTTP_01;
+    desk->profile.challenges[desk->profile.n_challenges++] = CHALLENGE_DNS_ACCOUNT_01;
+    desk_with_order(desk);
+    new_order(desk, "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"*.a.example.test\"}]}");
+    authz = read_authz(desk, 0);
+    assert_int_equal(authz.n_challenges, 1);
+    assert_str(authz.challenges[0].type, "dns-account-01");
+    assert_str(respond_to(desk, "dns-account-01").status, "processing");
+    const struct probe *probe = &desk->probes[0]->as.probe;
+    struct arena *arena = &desk->bench->keep;
+    struct str place = challenge_place(arena, CHALLENGE_DNS_ACCOUNT_01, probe->name, probe->token, str_c(desk->kid));
+    assert_true(str_eq(probe->place, place));
+    assert_str(probe->account, desk->kid);
+    assert_int_equal(probe->proof.n, 43);
+    verdict(desk, "nxdomain");
+    struct challenge_doc seen = look_at(desk, "dns-account-01");
+    assert_str(seen.status, "processing");
+    if (str_find(seen.error.detail, place.at) < 0) fail_msg("%.*s", STR_ARGS(seen.error.detail));
+    let_pass(desk, 10000);
+    verdict(desk, NULL);
+    assert_str(read_order(desk).status, "ready");
+    desk_free(desk);
+}
+
 static void test_key_change_refused(void **state)
 {
     (void)state;
@@ -459,6 +534,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_key_change),
+        cmocka_unit_test(test_key_change_during_validation),
+        cmocka_unit_test(test_dns_account),
         cmocka_unit_test(test_key_change_refused),
         cmocka_unit_test(test_index_by_key),
         cmocka_unit_test(test_external_accounts),

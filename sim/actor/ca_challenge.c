@@ -4,8 +4,10 @@
 #include "actor/ca_parts.h"
 #include "base/when.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     PAST_QUERY_MS = 1000, /* Retry-After "just past the next query" leaves it this long to end */
@@ -111,14 +113,17 @@ static void challenge_show(const struct ca *ca, struct turn *turn, const struct 
     answer_json(answer, claimed && script->status ? script->status : 200, challenge_write(turn->arena, &doc));
 }
 
+static _Noreturn void out_of_memory(void)
+{
+    fputs("acmedrill: out of memory\n", stderr);
+    abort();
+}
+
 /* --- replies that are kept back (validates_inside_post) --- */
 static void hold(struct visit *visit, struct ca_challenge *challenge)
 {
     struct ca_held *held = calloc(1, sizeof *held);
-    if (!held) {
-        fputs("acmedrill: out of memory\n", stderr);
-        abort();
-    }
+    if (!held) out_of_memory();
     *held = (struct ca_held){
         .next = challenge->validation->held, .from = visit->in->from, .flow = visit->in->flow, .script = visit->script};
     challenge->validation->held = held;
@@ -147,12 +152,25 @@ static void release(struct ca *ca, struct turn *turn, struct ca_challenge *chall
 static void validation_start(struct ca_challenge *challenge)
 {
     challenge->validation = calloc(1, sizeof *challenge->validation);
-    if (!challenge->validation) {
-        fputs("acmedrill: out of memory\n", stderr);
-        abort();
-    }
+    if (!challenge->validation) out_of_memory();
     challenge->validation->next_query_ms = ACTOR_IDLE;
     challenge->validation->attempt = (int)challenge->n_failures; /* attempts are counted per challenge */
+}
+
+/* What a response promises is the key authorization of that moment. The key may change while the validation is under
+ * way, and that has no effect on what is pending (section 7.3.5): it goes on, and succeeds, with the key that it began
+ * with, until the client responds again. */
+static void validation_binds(const struct ca *ca, struct turn *turn, struct ca_challenge *challenge)
+{
+    struct ca_validation *validation = challenge->validation;
+    struct str thumbprint = challenge->authz->account->thumbprint;
+    assert(thumbprint.n < sizeof validation->thumbprint);
+    memcpy(validation->thumbprint, thumbprint.at, thumbprint.n);
+    struct str url = account_url(ca, turn->arena, challenge->authz->account);
+    char *account = realloc((char *)validation->account.at, url.n);
+    if (!account) out_of_memory();
+    memcpy(account, url.at, url.n);
+    validation->account = (struct str){account, url.n};
 }
 
 /* Nothing is left to do for the challenge: everyone who waited is told. */
@@ -162,7 +180,7 @@ static void validation_end(struct ca *ca, struct turn *turn, struct ca_challenge
     challenge->validation->in_flight = 0;
     challenge->validation->next_query_ms = ACTOR_IDLE;
     release(ca, turn, challenge);
-    free(challenge->validation);
+    ca_validation_free(challenge->validation);
     challenge->validation = NULL;
 }
 
@@ -187,19 +205,19 @@ static void send_probe(struct ca *ca, struct turn *turn, struct ca_challenge *ch
     const struct ca_authz *authz = challenge->authz;
     struct ca_validation *validation = challenge->validation;
     struct str token = challenge_token_str(challenge);
-    struct str key_authorization = challenge_key_authorization(turn->arena, token, authz->account->thumbprint);
+    struct str key_authorization = challenge_key_authorization(turn->arena, token, str_c(validation->thumbprint));
     struct msg *msg = outbox_post(turn->out, MSG_PROBE, ca->options.validator, 0);
     msg->as.probe = (struct probe){
         .type = str_c(challenge_row(challenge->type)->name),
         .name = str_copy(&msg->arena, authz->name),
         .token = str_copy(&msg->arena, token),
-        .place = challenge_place(&msg->arena, challenge->type, authz->name, token),
+        .place = challenge_place(&msg->arena, challenge->type, authz->name, token, validation->account),
         .proof = challenge_proof(&msg->arena, challenge->type, key_authorization),
         .attempt = validation->attempt,
         .perspective = perspective,
-        .account = account_url(ca, &msg->arena, authz->account),
+        .account = str_copy(&msg->arena, validation->account),
         .wildcard = authz->wildcard,
-        .limit_ms = ca_wait_ms(ca, ca->profile->query_limit_ms),
+        .limit_ms = ca->profile->query_limit_ms, /* of others, whom our speed is nothing to */
     };
     ca_probe_add(&ca->store, msg->flow, challenge, validation->attempt, perspective);
 }
@@ -288,7 +306,8 @@ static struct problem failure_problem(const struct ca *ca, struct turn *turn, co
 {
     struct arena *arena = turn->arena;
     struct str name = challenge->authz->name, scheme, rest, more = {0};
-    struct str place = challenge_place(arena, challenge->type, name, challenge_token_str(challenge));
+    struct str place =
+        challenge_place(arena, challenge->type, name, challenge_token_str(challenge), challenge->validation->account);
     struct str port = str_fmt(arena, "%d", verdict->port), status = str_fmt(arena, "%d", verdict->status);
     struct str target_port = location_port(arena, verdict->got);
     struct str alert = replaced(arena, verdict->got, '_', " "), names = replaced(arena, verdict->names, ',', ", ");
@@ -475,7 +494,9 @@ static bool respond(struct visit *visit, struct ca_challenge *challenge, bool re
         return false;
     }
     challenge->tried = true;
-    if (!challenge->validation) validation_start(challenge);
+    bool begins = !challenge->validation;
+    if (begins) validation_start(challenge);
+    if (begins || !reads) validation_binds(ca, turn, challenge);
     struct ca_validation *validation = challenge->validation;
     if (!reads) {
         validation->asked = true;

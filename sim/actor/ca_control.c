@@ -61,16 +61,11 @@ void ca_cast(struct ca *ca, const struct profile *profile, const struct scenario
     ca->terms = profile->terms;
     memset(ca->cursors, 0, sizeof ca->cursors);
     memset(ca->concerned, 0, sizeof ca->concerned);
+    ca->nonces_due = 0;
     directory_make(ca);
-    if (scenario && scenario->n_challenges) {
-        for (size_t i = 0; i < scenario->n_challenges; i++)
-            ca->offered[i] = scenario->challenges[i];
-        ca->n_offered = scenario->n_challenges;
-    } else {
-        for (int type = 0; type < CHALLENGE_TYPE_COUNT; type++)
-            ca->offered[type] = (enum challenge_type)type;
-        ca->n_offered = CHALLENGE_TYPE_COUNT;
-    }
+    bool own = scenario && scenario->n_challenges;
+    ca->offered = own ? scenario->challenges : profile->challenges;
+    ca->n_offered = own ? scenario->n_challenges : profile->n_challenges;
 }
 
 void ca_empty(struct ca *ca)

@@ -19,7 +19,7 @@ struct ca {
     struct arena arena;                                       /* texts as old as the CA */
     struct str base_url, base_path, directory_url, directory; /* in `base` */
     struct arena base;
-    enum challenge_type offered[CHALLENGE_TYPE_COUNT];
+    const enum challenge_type *offered; /* the scenario's list, or the profile's */
     size_t n_offered;
     struct ca_store store;
     struct heap queries;                /* of struct ca_challenge; stale when its validation plans another time */
@@ -27,6 +27,7 @@ struct ca {
     struct heap authz_ends, order_ends; /* of struct ca_authz and struct ca_order, by expiry */
     struct ca_cursor cursors[REQUEST_COUNT];
     struct str terms;                      /* path of the present ones */
+    int nonces_due;                        /* refusals, in hundredths: what `refused_nonces` has added up to */
     struct ca_table limits;                /* of ca_limit.c */
     int64_t concerned[SCENARIO_MAX_RULES]; /* how many replies each rule of the scenario has been concerned by */
 };

@@ -383,13 +383,14 @@ bool ca_probe_take(struct ca_store *store, uint64_t flow, struct ca_probe *ret)
 }
 
 /* --- the end --- */
-static void validation_free(struct ca_validation *validation)
+void ca_validation_free(struct ca_validation *validation)
 {
     if (!validation) return;
     for (struct ca_held *held = validation->held, *next; held; held = next) {
         next = held->next;
         free(held);
     }
+    free((char *)validation->account.at);
     free(validation);
 }
 
@@ -406,7 +407,7 @@ void ca_store_done(struct ca_store *store)
         struct ca_authz *authz = store->authzs.at[i];
         for (size_t k = 0; k < authz->n_challenges; k++) {
             ca_failures_free(authz->challenges[k].failures);
-            validation_free(authz->challenges[k].validation);
+            ca_validation_free(authz->challenges[k].validation);
         }
     }
     for (size_t i = 0; i < store->probes.n_buckets; i++)

@@ -145,6 +145,10 @@ struct ca_validation {
     bool retry_planned;    /* next_query_ms is one of them */
     bool asked;
     int64_t asked_ms; /* last time the client asked for a retry */
+    /* When the client last responded: the thumbprint of the account's key, which may change meanwhile, and the
+     * account's URL as this client knows it, which owns its bytes. */
+    char thumbprint[44];
+    struct str account;
     struct ca_held *held;
 };
 /* A probe on its way. */
@@ -170,6 +174,7 @@ struct ca_store {
     struct ca_nonces nonces;
 };
 void ca_store_done(struct ca_store *store);
+void ca_validation_free(struct ca_validation *validation); /* with the replies that it keeps back; NULL: nothing */
 
 struct ca_account *ca_account_new(struct ca_store *store, struct key *key); /* takes the key */
 struct ca_account *ca_account_at(const struct ca_store *store, int64_t id); /* NULL: no such number */

@@ -190,8 +190,7 @@ static void test_nonce_refused(void **state)
     struct desk *desk = desk_with_order(desk_new("rfc8555"));
     struct str url = challenge_url_of(desk, "http-01");
     struct str kid = str_c(desk->kid), used = str_copy(&desk->bench->keep, str_c(desk->nonce));
-    const struct str nonces[] = {used, STR("AAAAAAAAAAAAAAAAAAAAAA"), STR("bm9uY2U"), STR("not base64url!"), STR(""),
-                                 {0}};
+    const struct str nonces[] = {used, STR("AAAAAAAAAAAAAAAAAAAAAA"), STR("bm9uY2U"), {0}};
     fresh_nonce(desk);
     post_sealed(desk, desk->order, desk->key, &(struct jws_header){.nonce = used, .url = desk->order, .kid = kid},
                 STR(""));
@@ -209,6 +208,56 @@ static void test_nonce_refused(void **state)
     post_sealed(desk, url, desk->key, &(struct jws_header){.nonce = spent, .url = url, .kid = kid}, STR("{}"));
     assert_refused(desk, 400, "badNonce");
     assert_order_untouched(desk);
+    desk_free(desk);
+}
+
+/* Section 6.5.2 calls the JWS malformed; some authorities look the nonce up and find none. */
+static void test_nonce_of_no_form(void **state)
+{
+    (void)state;
+    const char *const profiles[][2] = {
+        {"rfc8555", "malformed"},
+        {"boulder", "badNonce" },
+        {"pebble",  "badNonce" },
+        {"step-ca", "badNonce" }
+    };
+    const struct str nonces[] = {STR("not base64url!"), STR("AA=="), STR("A"), STR("")};
+    for (size_t p = 0; p < COUNTOF(profiles); p++) {
+        struct desk *desk = desk_with_order(desk_new(profiles[p][0]));
+        struct str url = challenge_url_of(desk, "http-01");
+        for (size_t i = 0; i < COUNTOF(nonces); i++) {
+            struct jws_header header = {.nonce = nonces[i], .url = url, .kid = str_c(desk->kid)};
+            post_sealed(desk, url, desk->key, &header, STR("{}"));
+            assert_refused(desk, 400, profiles[p][1]);
+        }
+        assert_int_equal(desk->n_asked, 0);
+        desk_free(desk);
+    }
+}
+
+static void test_good_nonces_refused(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_new("rfc8555");
+    desk->profile.refused_nonces = 40;
+    desk_open(desk);
+    register_account(desk);
+    struct str kid = str_c(desk->kid);
+    for (int k = 2; k <= 11; k++) {
+        post(desk, kid, "");
+        if (k % 5 == 3 || k % 5 == 0) assert_refused(desk, 400, "badNonce");
+        else assert_json(desk, 200);
+    }
+    /* A nonce that is refused is spent, and one that was bad counts for nothing. */
+    char nonce[sizeof desk->nonce];
+    post(desk, kid, ""); /* the 12th */
+    memcpy(nonce, desk->nonce, sizeof nonce);
+    post(desk, kid, ""); /* the 13th */
+    assert_refused(desk, 400, "badNonce");
+    post_sealed(desk, kid, desk->key, &(struct jws_header){.nonce = str_c(nonce), .url = kid, .kid = kid}, STR(""));
+    assert_refused(desk, 400, "badNonce");
+    post(desk, kid, ""); /* the 14th */
+    assert_json(desk, 200);
     desk_free(desk);
 }
 
@@ -355,7 +404,8 @@ static void test_issuance(void **state)
     assert_str(probe->type, "http-01");
     assert_str(probe->name, "a.example.test");
     assert_true(str_eq(probe->token, authz.challenges[0].token));
-    assert_true(str_eq(probe->place, challenge_place(arena, CHALLENGE_HTTP_01, probe->name, probe->token)));
+    assert_true(
+        str_eq(probe->place, challenge_place(arena, CHALLENGE_HTTP_01, probe->name, probe->token, probe->account)));
     assert_true(
         str_eq(probe->proof, challenge_key_authorization(arena, probe->token, key_thumbprint(desk->key, arena))));
     assert_int_equal(probe->attempt, 1);
@@ -671,6 +721,8 @@ int main(void)
         cmocka_unit_test(test_contacts_refused),
         cmocka_unit_test(test_orders_list),
         cmocka_unit_test(test_nonce_refused),
+        cmocka_unit_test(test_nonce_of_no_form),
+        cmocka_unit_test(test_good_nonces_refused),
         cmocka_unit_test(test_url_and_account_refused),
         cmocka_unit_test(test_envelope_refused),
         cmocka_unit_test(test_belongs_to_another),

@@ -68,7 +68,7 @@ struct fake {
     int n_posts;
 };
 
-static const char *const fake_types[] = {"http-01", "dns-01", "tls-alpn-01"};
+static const char *const fake_types[CHALLENGE_TYPE_COUNT] = {"http-01", "dns-01", "tls-alpn-01", "dns-account-01"};
 
 static inline struct fake *fake_new(void)
 {

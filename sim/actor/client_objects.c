@@ -342,7 +342,7 @@ static void learn_authz(struct client *client, struct turn *turn, struct client_
             challenge->offered = true;
             challenge->url = str_copy(arena, seen->url);
             challenge->token = str_copy(arena, seen->token);
-            challenge->place = challenge_place(arena, type, authz->name, challenge->token);
+            challenge->place = challenge_place(arena, type, authz->name, challenge->token, client->account);
             challenge->proof = challenge_proof(arena, type, key_authorization);
         }
         bool watched = challenge->watch;

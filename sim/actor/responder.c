@@ -409,13 +409,13 @@ static void hand_on_query(struct responder *responder, struct turn *turn, const 
 static void on_dns_query(struct responder *responder, struct turn *turn, const struct msg *in)
 {
     struct str name = lower(turn->arena, in->as.dns_query.name);
-    bool challenge = in->as.dns_query.type == DNS_TXT && str_starts(name, "_acme-challenge.");
+    enum challenge_type type;
     struct answer_values values = {.place = name};
+    bool challenge = in->as.dns_query.type == DNS_TXT && challenge_of_dns_place(name, &type, &values.name);
     const struct answer *answer = &always_ok;
     if (challenge) {
-        values.proof = proof_at(responder, CHALLENGE_DNS_01, name);
-        values.name = (struct str){name.at + strlen("_acme-challenge."), name.n - strlen("_acme-challenge.")};
-        struct track *track = find_track(responder, CHALLENGE_DNS_01, values.name);
+        values.proof = proof_at(responder, type, name);
+        struct track *track = find_track(responder, type, values.name);
         if (track) answer = next_answer(responder, track, turn, in, (struct str){0}, (struct str){0});
     }
     if (responder->options.outside_has_dns && answer->kind == ANSWER_OK) {
@@ -433,7 +433,7 @@ static void on_dns_query(struct responder *responder, struct turn *turn, const s
     if (answer->kind != ANSWER_OK) return;
     for (size_t i = 0; i < responder->n_book && reply->n_records < DNS_MAX_RECORDS; i++) {
         const struct page *page = &responder->book[i];
-        if (page->type == CHALLENGE_DNS_01 && str_eq(page->place, name))
+        if (page->type == type && str_eq(page->place, name))
             reply->records[reply->n_records++] = str_copy(&msg->arena, page->proof);
     }
 }

@@ -278,6 +278,31 @@ static void test_dns_book(void **state)
     stage_free(s);
 }
 
+/* Two types, two places, two lists for one name. */
+static void test_dns_by_account(void **state)
+{
+    (void)state;
+    struct stage *s = stage_new();
+    add(s, CHALLENGE_DNS_01, OKAY);
+    add(s, CHALLENGE_DNS_ACCOUNT_01, (struct answer){.kind = ANSWER_DNS, .rcode = DNS_NXDOMAIN});
+    add(s, CHALLENGE_DNS_ACCOUNT_01, OKAY);
+    open_stage(s);
+    const char *place = "_ujmmovf2vn55tgye._acme-challenge.a.example.test";
+    provision_as(s, "dns-01", "_acme-challenge.a.example.test", "t1", "digest-1", false);
+    provision_as(s, "dns-account-01", place, "t2", "digest-2", false);
+    ask_dns(s, place, DNS_TXT, VA_SEAT);
+    assert_int_equal(s->said->as.dns_answer.rcode, DNS_NXDOMAIN);
+    ask_dns(s, "_acme-challenge.a.example.test", DNS_TXT, VA_SEAT);
+    assert_int_equal(s->said->as.dns_answer.n_records, 1);
+    assert_str(s->said->as.dns_answer.records[0], "digest-1");
+    ask_dns(s, place, DNS_TXT, VA_SEAT);
+    assert_int_equal(s->said->as.dns_answer.n_records, 1);
+    assert_str(s->said->as.dns_answer.records[0], "digest-2");
+    ask_dns(s, "_aaaaaaaaaaaaaaaa._acme-challenge.a.example.test", DNS_TXT, VA_SEAT); /* of another account */
+    assert_int_equal(s->said->as.dns_answer.n_records, 0);
+    stage_free(s);
+}
+
 static void test_dns_records_of_the_list(void **state)
 {
     (void)state;
@@ -622,6 +647,7 @@ int main(void)
         cmocka_unit_test(test_dns_queries_of_ours_go_by_flow),
         cmocka_unit_test(test_dns_strangers_go_by_the_second),
         cmocka_unit_test(test_dns_book),
+        cmocka_unit_test(test_dns_by_account),
         cmocka_unit_test(test_dns_records_of_the_list),
         cmocka_unit_test(test_http_words),
         cmocka_unit_test(test_faults_are_marked),

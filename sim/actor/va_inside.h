@@ -27,7 +27,8 @@ struct query {
     struct str name, place, proof, account;
     bool wildcard;
     int attempt, perspective;
-    int64_t deadline_ms;
+    int64_t begun_ms, limit_ms;
+    int64_t deadline_ms; /* sooner than these say while an answer is played in less time */
 
     enum phase phase;
     uint64_t flow; /* of the exchange under way */

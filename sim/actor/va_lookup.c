@@ -75,7 +75,7 @@ void va_find_address(struct va *va, struct turn *turn, struct query *query)
     query->phase = PHASE_PROOF;
     query->host = query->name;
     if (query->type == CHALLENGE_HTTP_01 && url_parse(place, &url) == OK) query->host = lower(&query->arena, url.host);
-    if (!va->options.resolves || query->type == CHALLENGE_DNS_01) {
+    if (!va->options.resolves || challenge_row(query->type)->medium == MEDIUM_DNS) {
         va_ask(va, turn, query);
     } else if (is_address(query->host)) {
         query->addresses[query->n_addresses++] = query->host;

@@ -191,6 +191,57 @@ static void test_got_is_clipped(void **state)
     stage_free(s);
 }
 
+/* What our responder plays faster is too late as much sooner; whoever is on the network has all of the time. */
+static void test_times_that_are_played(void **state)
+{
+    (void)state;
+    struct stage *s = stage_new();
+    int64_t begun_ms = s->bench->now_ms;
+    probe_http(s);
+    hear_http(s, 0, NULL, (struct delivery){.how = DELIVER_HANG, .speed = 10});
+    assert_int_equal(s->va->next_due_ms(s->va), begun_ms + 1000);
+    bench_tick(s->bench, s->va);
+    take(s);
+    assert_verdict(s, "timeout");
+    stage_free(s);
+
+    s = stage_new(); /* 12 s of delay, played in 1.2 */
+    probe_http(s);
+    s->bench->now_ms += 1200;
+    hear_http(s, 200, "tok.thumb", (struct delivery){.delay_ms = 1200, .speed = 10});
+    assert_verdict(s, "timeout");
+    stage_free(s);
+
+    s = stage_new(); /* a real peer that takes as long */
+    probe_http(s);
+    s->bench->now_ms += 1200;
+    hear_http(s, 200, "tok.thumb", (struct delivery){0});
+    assert_verdict(s, "");
+    stage_free(s);
+
+    s = stage_new(); /* a drip of 12 s */
+    probe_http(s);
+    hear_http(s, 200, "tok.thumb", (struct delivery){.how = DELIVER_SLOW, .over_ms = 1200, .speed = 10});
+    bench_tick(s->bench, s->va);
+    take(s);
+    assert_verdict(s, "slow");
+    stage_free(s);
+
+    s = stage_new(); /* a redirect that is played, and behind it a real peer */
+    begun_ms = s->bench->now_ms;
+    probe_http(s);
+    struct msg *msg = reply(s, MSG_RESPONSE);
+    msg->as.response.status = 302;
+    msg->as.response.delivery.speed = 10;
+    msg_header(msg, "Location", STR("/elsewhere"));
+    hear(s, msg);
+    assert_int_equal(s->va->next_due_ms(s->va), begun_ms + 10000);
+    s->bench->now_ms += 5000;
+    hear_http(s, 200, "tok.thumb", (struct delivery){0});
+    assert_verdict(s, "");
+    stage_free(s);
+}
+
 static void test_timeout_by_timer(void **state)
 {
     (void)state;
@@ -607,6 +658,7 @@ int main(void)
         cmocka_unit_test(test_trims_are_the_profiles),
         cmocka_unit_test(test_got_is_clipped),
         cmocka_unit_test(test_timeout_by_timer),
+        cmocka_unit_test(test_times_that_are_played),
         cmocka_unit_test(test_hang_waits_for_the_limit),
         cmocka_unit_test(test_slow_bodies),
         cmocka_unit_test(test_redirects_are_followed),

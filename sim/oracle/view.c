@@ -612,7 +612,8 @@ static struct thing *thing_of_name(struct walk *walk, enum challenge_type type, 
 
 static void walk_fetch(struct walk *walk, const struct event *event)
 {
-    static const char well_known[] = "/.well-known/acme-challenge/", prefix[] = "_acme-challenge.";
+    static const char well_known[] = "/.well-known/acme-challenge/";
+    enum challenge_type type;
     struct str name = event_text(event, F_NAME), url = event_text(event, F_URL);
     if (walk->has_probes) return;
     if (event->kind == WIRE_REQUEST) {
@@ -625,9 +626,9 @@ static void walk_fetch(struct walk *walk, const struct event *event)
         if (place) note_fetch(walk, event, place->thing);
     } else if (event->kind == WIRE_TLS_HELLO) {
         note_fetch(walk, event, thing_of_name(walk, CHALLENGE_TLS_ALPN_01, name));
-    } else if (str_is(event_text(event, F_TYPE), dns_type_text(DNS_TXT)) && str_starts(name, prefix)) {
-        struct str rest = {name.at + sizeof prefix - 1, name.n - (sizeof prefix - 1)};
-        note_fetch(walk, event, thing_of_name(walk, CHALLENGE_DNS_01, rest));
+    } else if (str_is(event_text(event, F_TYPE), dns_type_text(DNS_TXT)) &&
+               challenge_of_dns_place(name, &type, &name)) {
+        note_fetch(walk, event, thing_of_name(walk, type, name));
     }
 }
 

@@ -334,6 +334,14 @@ static void test_one_token_for_all(void **state)
     assert_int_equal(count(bench, "ca validates tls-alpn-01"), 1);
     assert_int_equal(count(bench, "ca validates challenge"), 2);
     done(bench);
+    bench =
+        begin_authz("server", AUTHZ_DOC("pending", CHALLENGE_DOC("2", "dns-01", "t", "pending", "") "," CHALLENGE_DOC(
+                                                       "3", "dns-account-01", "t", "pending", "")));
+    query(bench, WIRE_DNS_QUERY, dns_type_text(DNS_TXT), "_ujmmovf2vn55tgye._acme-challenge.b.example.test");
+    query(bench, WIRE_DNS_QUERY, dns_type_text(DNS_TXT), "_ujmmovf2vn55tgye._acme-challenge.a.example.test");
+    assert_int_equal(count(bench, "ca validates dns-account-01"), 1);
+    assert_int_equal(count(bench, "ca validates challenge"), 1);
+    done(bench);
 }
 
 static void test_failures_by_error(void **state)

@@ -29,6 +29,9 @@ void times_read(const struct desk *desk, struct node node, int *ret);
 const struct fault *fault_read(const struct desk *desk, struct node node, unsigned kinds);
 bool challenge_type_word(const struct desk *desk, struct node node, bool at_key, struct str word,
                          enum challenge_type *ret);
+/* A list of them, each once. */
+void challenge_types_read(const struct desk *desk, struct node node, enum challenge_type ret[CHALLENGE_TYPE_COUNT],
+                          size_t *ret_n);
 /* "a", "a or b", "a, b or c". */
 struct str words_list(struct arena *arena, const char *const *words, size_t n);
 

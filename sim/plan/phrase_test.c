@@ -75,7 +75,7 @@ static void test_all_are_read_back(void **state)
         assert_true(phrase_same(&p, &p));
         before = p;
     }
-    assert_int_equal(n, 38 + 5 * 3 + 3 * (3 + 5 + 6 + 4 * 4));
+    assert_int_equal(n, 38 + 5 * 4 + 3 * (3 + 5 + 6 + 5 * 4));
     arena_done(&arena);
 }
 

@@ -1,6 +1,7 @@
 #include "acme/problem.h"
 #include "base/when.h"
 #include "plan/embedded.h"
+#include "plan/parts.h"
 #include "plan/profile_parts.h"
 
 #include <stdio.h>
@@ -179,6 +180,7 @@ static const struct {
     {"terms_required",                 AT(terms_required)                            },
     {"external_account_required",      AT(external_account_required)                 },
     {"pre_authorization",              AT(pre_authorization)                         },
+    {"checks_nonce_form",              AT(checks_nonce_form)                         },
     {"strict_payloads",                AT(strict_payloads)                           },
     {"any_csr_version",                AT(any_csr_version)                           },
     {"ip_identifiers",                 AT(certs.ip_identifiers)                      },
@@ -217,6 +219,7 @@ static const char *const keys[] = {
     "title",
     "note",
     "base",
+    "challenges",
     "retry",
     "retry_on",
     "gives_up",
@@ -237,6 +240,8 @@ static const char *const keys[] = {
     "caa",
     "caa_identities",
     "refused_names",
+    "checks_nonce_form",
+    "refused_nonces",
     "strict_payloads",
     "any_csr_version",
     "perspectives",
@@ -506,6 +511,8 @@ static void read_members(const struct desk *desk, struct node node, struct profi
         if ((member = node_member(desk, node, bools[k].key)).value)
             node_bool(desk, member, (bool *)((char *)profile + bools[k].at));
     read_waits(desk, node, profile);
+    if ((member = node_member(desk, node, "challenges")).value)
+        challenge_types_read(desk, member, profile->challenges, &profile->n_challenges);
     if ((member = node_member(desk, node, "retry_on")).value &&
         node_word(desk, member, "kind of failure", retry_on_words, 2, &i))
         profile->retry_on = (enum retry_on)i;
@@ -522,6 +529,8 @@ static void read_members(const struct desk *desk, struct node node, struct profi
         profile->probes_per_query = (int)number;
     if ((member = node_member(desk, node, "max_redirects")).value && node_int(desk, member, 0, 50, &number))
         profile->max_redirects = (int)number;
+    if ((member = node_member(desk, node, "refused_nonces")).value && node_int(desk, member, 0, 100, &number))
+        profile->refused_nonces = (int)number;
     read_looking_up(desk, node, profile);
     if ((member = node_member(desk, node, "max_body")).value && node_int(desk, member, 1, 65535, &number))
         profile->max_body = (size_t)number;
@@ -661,6 +670,31 @@ enum err profile_load(struct arena *arena, struct str name, struct complaints *c
             complain(complaints, shown, 0, 0, "unknown profile \"%.*s\" - did you mean \"%s\"?", STR_ARGS(shown), near);
         else complain(complaints, shown, 0, 0, "unknown profile \"%.*s\"", STR_ARGS(shown));
     }
+    return e;
+}
+
+static enum err read_file(const struct desk *desk, struct str path, struct profile *ret)
+{
+    struct paper paper;
+    size_t before = desk->complaints->n;
+    enum err e = paper_read(desk->arena, path.at, desk->complaints, &paper);
+    if (e) return e;
+    e = read_object(desk, node_root(&paper), false, 0, ret);
+    paper_done(&paper);
+    if (!e && desk->complaints->n > before) e = ERR_MALFORMED;
+    return e;
+}
+
+enum err profile_open(struct arena *arena, struct str word, struct complaints *complaints, struct profile *ret)
+{
+    struct desk desk = {arena, complaints};
+    struct str name, rest = word;
+    if (str_find(word, "/") < 0 && !str_ends(word, ".json")) return profile_load(arena, word, complaints, ret);
+    enum err e = read_file(&desk, str_copy(arena, word), ret);
+    while (str_cut(rest, '/', &name, &rest)) {
+    }
+    if (str_ends(name, ".json")) name.n -= strlen(".json");
+    if (!e) ret->name = str_copy(arena, name);
     return e;
 }
 

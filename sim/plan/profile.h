@@ -95,6 +95,8 @@ const char *limit_text(enum limit limit); /* "new-account" */
 struct profile {
     struct str name, title, note, base; /* name: empty for an object in a scenario */
     struct law law;
+    enum challenge_type challenges[CHALLENGE_TYPE_COUNT];
+    size_t n_challenges; /* offered, in this order, where no scenario says which */
     struct retry_schedule retry;
     enum retry_on retry_on;
     bool gives_up; /* schedule used up -> invalid; false: stays as it is for ever */
@@ -115,8 +117,10 @@ struct profile {
     bool checks_caa;           /* RFC 8659, where names are looked up at all */
     struct str *refused_names; /* no certificate for these and what is below them */
     size_t n_refused_names;
-    bool strict_payloads; /* a "resource" member is refused, and a response to a challenge that is not {} */
-    bool any_csr_version; /* or only 0, as RFC 2986 section 4.1 has it */
+    bool checks_nonce_form; /* a nonce that is not base64url is malformed (section 6.5.2); else it is one unknown */
+    int refused_nonces;     /* of a hundred good nonces so many are refused, spread evenly: the same at every run */
+    bool strict_payloads;   /* a "resource" member is refused, and a response to a challenge that is not {} */
+    bool any_csr_version;   /* or only 0, as RFC 2986 section 4.1 has it */
     struct str *caa_identities;
     size_t n_caa_identities;
     int perspectives;                  /* besides the first: from how many more places each query is made */
@@ -163,6 +167,9 @@ const char *profile_differs(const struct profile *given, const struct profile *b
 /* From a name ("boulder": embedded, or NAME.json in the folder of $ACMEDRILL_PROFILES) or from an object at `pointer`
  * of a paper. Everything in the arena. On error, complaints. */
 enum err profile_load(struct arena *arena, struct str name, struct complaints *complaints, struct profile *ret);
+/* What somebody who may read our files has written for a profile: a name, or the path of a file, which has a "/" or
+ * ends in ".json". Its name is then the file's without ".json". */
+enum err profile_open(struct arena *arena, struct str word, struct complaints *complaints, struct profile *ret);
 enum err profile_read(struct arena *arena, const struct paper *paper, const json_t *value, const char *pointer,
                       struct complaints *complaints, struct profile *ret);
 const char *const *profile_names(size_t *ret_n); /* of the embedded ones, sorted */

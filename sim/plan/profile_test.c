@@ -407,6 +407,26 @@ static void test_folder(void **state)
     assert_int_equal(profile_load(&arena, STR("broken"), &complaints, &profile), ERR_MALFORMED);
     assert_true(str_ends(complaints.at[0].file, "/broken.json"));
     unsetenv("ACMEDRILL_PROFILES");
+
+    /* The same by its path, whose base is a name. */
+    complaints.n = 0;
+    assert_int_equal(profile_open(&arena, str_fmt(&arena, "%s/mine.json", folder), &complaints, &profile), OK);
+    assert_int_equal(profile.max_body, 77);
+    assert_int_equal(profile.retry.count, 4);
+    assert_true(str_is(profile.name, "mine"));
+    assert_true(str_is(profile.base, "vault"));
+    assert_int_equal(profile_open(&arena, STR("boulder"), &complaints, &profile), OK);
+    assert_int_equal(complaints.n, 0);
+    assert_int_equal(profile_open(&arena, str_fmt(&arena, "%s/broken.json", folder), &complaints, &profile),
+                     ERR_MALFORMED);
+    assert_true(str_ends(complaints.at[0].file, "/broken.json"));
+    assert_int_equal(complaints.at[0].line, 1);
+    complaints.n = 0;
+    assert_int_equal(profile_open(&arena, STR("nowhere.json"), &complaints, &profile), ERR_NOT_FOUND);
+    assert_true(str_is(complaints.at[0].file, "nowhere.json"));
+    /* A name is never a path. */
+    complaints.n = 0;
+    assert_int_equal(profile_load(&arena, str_fmt(&arena, "%s/mine", folder), &complaints, &profile), ERR_NOT_FOUND);
     for (size_t i = 0; i < COUNTOF(files); i++)
         remove(str_fmt(&arena, "%s/%s.json", folder, files[i][0]).at);
     remove(folder);

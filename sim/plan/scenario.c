@@ -50,19 +50,7 @@ static void read_identifiers(const struct desk *desk, struct node node, struct s
 
 static void read_challenges(const struct desk *desk, struct node node, struct scenario *scenario)
 {
-    struct str text;
-    enum challenge_type type;
-    if (!node_array(desk, node, "a list of challenge types", 1, CHALLENGE_TYPE_COUNT)) return;
-    scenario->n_challenges = 0;
-    for (size_t i = 0; i < node_length(node); i++) {
-        struct node item = node_item(desk, node, i);
-        if (!node_text(desk, item, "a challenge type", 100, &text) ||
-            !challenge_type_word(desk, item, false, text, &type))
-            continue;
-        for (size_t k = 0; k < scenario->n_challenges; k++)
-            if (scenario->challenges[k] == type) node_bad(desk, item, "\"%.*s\" stands here twice", STR_ARGS(text));
-        scenario->challenges[scenario->n_challenges++] = type;
-    }
+    challenge_types_read(desk, node, scenario->challenges, &scenario->n_challenges);
     if (!scenario->n_challenges) scenario->n_challenges = 1;
 }
 

@@ -468,6 +468,24 @@ bool challenge_type_word(const struct desk *desk, struct node node, bool at_key,
     return false;
 }
 
+void challenge_types_read(const struct desk *desk, struct node node, enum challenge_type ret[CHALLENGE_TYPE_COUNT],
+                          size_t *ret_n)
+{
+    struct str text;
+    enum challenge_type type;
+    if (!node_array(desk, node, "a list of challenge types", 1, CHALLENGE_TYPE_COUNT)) return;
+    *ret_n = 0;
+    for (size_t i = 0; i < node_length(node); i++) {
+        struct node item = node_item(desk, node, i);
+        if (!node_text(desk, item, "a challenge type", 100, &text) ||
+            !challenge_type_word(desk, item, false, text, &type))
+            continue;
+        for (size_t k = 0; k < *ret_n; k++)
+            if (ret[k] == type) node_bad(desk, item, "\"%.*s\" stands here twice", STR_ARGS(text));
+        ret[(*ret_n)++] = type;
+    }
+}
+
 void answers_read_members(const struct desk *desk, struct node object, enum challenge_type type, struct answers *ret)
 {
     size_t n;

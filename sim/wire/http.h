@@ -34,7 +34,9 @@ struct delivery {
     size_t at_byte;
     int64_t over_ms;
     int64_t delay_ms; /* before the first byte, any `how` */
-    bool last;        /* whole, and then the sender ends its side of the connection, which nothing announced */
+    int64_t
+        speed; /* played in less time: both were divided by this, and so is the asker's patience; 0 = they are true */
+    bool last; /* whole, and then the sender ends its side of the connection, which nothing announced */
 };
 const char *delivery_text(enum delivery_how how); /* "whole" "refused" "reset" "closed" "hang" ... */
 bool delivery_read(struct str text, enum delivery_how *ret);
