@@ -146,9 +146,9 @@ void answer_tls(struct msg *msg, const struct answer *answer, const struct answe
         reply->alert = STR("no_application_protocol");
         return;
     }
-    struct str address = address_of_reverse(&msg->arena, values->name); /* RFC 8738 section 6 */
-    reply->san = address.n ? str_fmt(&msg->arena, "ip:%.*s", STR_ARGS(address)) : str_copy(&msg->arena, values->name);
+    struct str address = address_of_reverse(&msg->arena, values->place); /* RFC 8738 section 6 */
+    reply->san = address.n ? str_fmt(&msg->arena, "ip:%.*s", STR_ARGS(address)) : str_copy(&msg->arena, values->place);
     if (defect == TLS_NO_ALPN || !challenge) return; /* an ordinary certificate */
     show_proof(msg, values);
-    spoil(msg, defect, values->name);
+    spoil(msg, defect, values->place);
 }

@@ -20,7 +20,7 @@ void answer_http(struct turn *turn, const struct answer *answer, const struct an
                  struct addr to, uint64_t flow);
 /* Fills in a DNS answer's rcode, records and delivery; an answer that is "ok" is left to the caller. */
 void answer_dns(struct msg *msg, const struct answer *answer, const struct answer_values *values, int64_t speed);
-/* Fills in a TLS answer. values->name is the name asked for, values->proof the 32 bytes of the digest; `challenge`:
+/* Fills in a TLS answer. values->place is the name in the hello, values->proof the 32 bytes of the digest; `challenge`:
  * acme-tls/1 was asked for. */
 void answer_tls(struct msg *msg, const struct answer *answer, const struct answer_values *values, int64_t speed,
                 bool challenge);

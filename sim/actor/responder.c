@@ -1,5 +1,6 @@
 #include "actor/responder.h"
 
+#include "acme/address.h"
 #include "actor/answer.h"
 
 #include <stdlib.h>
@@ -438,18 +439,10 @@ static void on_dns_query(struct responder *responder, struct turn *turn, const s
     }
 }
 
-/* What a name in a hello stands for: itself, or the address whose reverse-mapping name it is (RFC 8738 section 6). */
-static struct str provisioned_name(const struct responder *responder, struct str place)
-{
-    for (size_t i = responder->n_book; i-- > 0;)
-        if (responder->book[i].type == CHALLENGE_TLS_ALPN_01 && str_eq(responder->book[i].place, place))
-            return responder->book[i].name;
-    return place;
-}
-
 static void on_tls_hello(struct responder *responder, struct turn *turn, const struct msg *in)
 {
-    struct str place = lower(turn->arena, in->as.tls_hello.name), name = provisioned_name(responder, place);
+    struct str place = lower(turn->arena, in->as.tls_hello.name);
+    struct str address = address_of_reverse(turn->arena, place), name = address.n ? address : place;
     struct answer_values values = {.name = name, .place = place};
     bool challenge = str_is(in->as.tls_hello.alpn, "acme-tls/1");
     struct track *track = challenge ? find_track(responder, CHALLENGE_TLS_ALPN_01, name) : NULL;
