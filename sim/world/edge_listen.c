@@ -65,18 +65,18 @@ void listen_conn_abandon(struct conn *conn)
 
 void listen_conn_ready(struct conn *conn)
 {
+    /* libmicrohttpd wants an address; nobody asks it for that again. */
+    static const struct sockaddr end = {.sa_family = AF_UNIX};
     struct listen_edge *self = conn->owner;
-    struct sockaddr_storage peer = {0};
-    socklen_t peer_n = sizeof peer;
     int theirs;
-    if (getpeername(conn->net, (struct sockaddr *)&peer, &peer_n) != 0 || !conn_open_pair(conn, &theirs)) {
+    if (!conn_open_pair(conn, &theirs)) {
         conn_kill(conn);
         return;
     }
     self->by_fd[theirs] = conn;
     conn->mhd_open = true;
     self->dirty = true;
-    if (MHD_add_connection(self->daemon, theirs, (struct sockaddr *)&peer, peer_n) == MHD_YES) return;
+    if (MHD_add_connection(self->daemon, theirs, &end, sizeof end) == MHD_YES) return;
     self->by_fd[theirs] = NULL;
     conn->mhd_open = false;
     conn_kill(conn);
@@ -204,10 +204,23 @@ static size_t keep_escapes(void *context, struct MHD_Connection *connection, cha
     return strlen(text);
 }
 
-static void pump_expected(struct listen_edge *self, int64_t now_ms)
+/* Where libmicrohttpd may write, or close. */
+static void watch_expected(const struct listen_edge *self, fd_set *read, int *max_fd)
 {
-    for (size_t i = 0; i < self->n; i++)
-        if (self->conns[i]->expects_out) conn_pump_out(self->conns[i], now_ms);
+    for (size_t i = 0; i < self->n; i++) {
+        const struct conn *conn = self->conns[i];
+        if (!conn->expects_out || conn->ours < 0) continue;
+        FD_SET(conn->ours, read);
+        if (conn->ours > *max_fd) *max_fd = conn->ours;
+    }
+}
+
+static void pump_expected(struct listen_edge *self, const fd_set *read, int64_t now_ms)
+{
+    for (size_t i = 0; i < self->n; i++) {
+        struct conn *conn = self->conns[i];
+        if (conn->expects_out && conn->ours >= 0 && FD_ISSET(conn->ours, read)) conn_pump_out(conn, now_ms);
+    }
 }
 
 /* Lets libmicrohttpd work until it waits for the outside again. Its own sockets are all ends of pairs, so nobody else
@@ -224,6 +237,7 @@ static void run_mhd(struct listen_edge *self, int64_t now_ms)
         FD_ZERO(&except);
         self->dirty = false;
         if (MHD_get_fdset2(self->daemon, &read, &write, &except, &max_fd, FD_SETSIZE) != MHD_YES) return;
+        watch_expected(self, &read, &max_fd);
         bool pending = MHD_get_timeout(self->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0;
         int n = max_fd < 0 ? 0 : select(max_fd + 1, &read, &write, &except, &at_once);
         /* The first round is never left out: a connection that was resumed since shows in neither of the two (0.9.75).
@@ -234,8 +248,8 @@ static void run_mhd(struct listen_edge *self, int64_t now_ms)
             FD_ZERO(&write);
             FD_ZERO(&except);
         }
+        pump_expected(self, &read, now_ms);
         MHD_run_from_select(self->daemon, &read, &write, &except);
-        pump_expected(self, now_ms);
         if (round == MHD_ROUNDS - 1) self->dirty = true;
     }
     for (size_t i = 0; i < self->n; i++)
@@ -341,6 +355,7 @@ static enum err open_listener(struct listen_edge *self)
     int one = 1;
     socklen_t n = self->address_n;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* who is accepted inherits it */
     if (fd >= FD_SETSIZE || bind(fd, (struct sockaddr *)&self->address, self->address_n) != 0 || listen(fd, 512) != 0 ||
         getsockname(fd, (struct sockaddr *)&self->address, &n) != 0) {
         int kept = fd >= FD_SETSIZE ? EMFILE : errno;
@@ -382,7 +397,6 @@ static bool greet_badly(struct conn *conn, enum handshake handshake)
 
 static void add_conn(struct listen_edge *self, int fd, int64_t now_ms)
 {
-    int one = 1;
     struct conn *conn = calloc(1, sizeof *conn);
     if (self->n == self->room) {
         self->room = self->room ? self->room * 2 : 16;
@@ -392,7 +406,6 @@ static void add_conn(struct listen_edge *self, int fd, int64_t now_ms)
         fputs("acmedrill: out of memory\n", stderr);
         abort();
     }
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     *conn = (struct conn){.owner = self, .net = fd, .ours = -1, .phase = CONN_OPEN, .deadline_ms = ACTOR_IDLE};
     self->conns[self->n++] = conn;
     enum handshake handshake = choose_handshake(self);
@@ -543,6 +556,7 @@ static enum err make_context(struct str chain, const struct key *key, SSL_CTX **
     SSL_CTX_set_mode(tls,
                      SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_num_tickets(tls, 1);
+    SSL_CTX_set_read_ahead(tls, 1); /* a record by one read */
     SSL_CTX_set_session_id_context(tls, (const unsigned char *)"acmedrill", 9);
     SSL_CTX_set_alpn_select_cb(tls, choose_alpn, NULL);
     return load_chain(tls, chain) && load_key(tls, key) ? OK : ERR_CRYPTO;
@@ -603,10 +617,10 @@ enum err edge_listen_new(const struct edge_listen_options *options, struct edge 
     self->options.certificate_pem = self->options.expired_pem = self->options.other_name_pem = (struct str){0};
     self->options.key = NULL;
     self->daemon =
-        MHD_start_daemon(MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, self,
-                         MHD_OPTION_URI_LOG_CALLBACK, on_uri, self, MHD_OPTION_NOTIFY_COMPLETED, on_completed, self,
-                         MHD_OPTION_NOTIFY_CONNECTION, on_connection, self, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes,
-                         NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)FD_SETSIZE, MHD_OPTION_END);
+        MHD_start_daemon(MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO, 0, NULL, NULL, on_request,
+                         self, MHD_OPTION_URI_LOG_CALLBACK, on_uri, self, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+                         self, MHD_OPTION_NOTIFY_CONNECTION, on_connection, self, MHD_OPTION_UNESCAPE_CALLBACK,
+                         keep_escapes, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)FD_SETSIZE, MHD_OPTION_END);
     if (!self->daemon) {
         err = ERR_IO;
         goto fail;

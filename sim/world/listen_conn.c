@@ -232,6 +232,12 @@ bool conn_pump_out(struct conn *conn, int64_t now_ms)
             if (written > 0) sent = (size_t)written;
         }
         if (sent < (size_t)n) backlog_add(&conn->out, piece + sent, (size_t)n - sent);
+        if ((size_t)n == sizeof piece) continue;
+        if (!conn->mhd_open) { /* that was all, for good */
+            conn->inner_ended = true;
+            conn_close_pair(conn);
+        }
+        break;
     }
     flush_out(conn, now_ms);
     return moved;
@@ -286,6 +292,7 @@ static void pump_in(struct conn *conn, int64_t now_ms)
             return;
         }
         put_in(conn, piece, (size_t)n);
+        if ((size_t)n < sizeof piece && !(conn->ssl && SSL_has_pending(conn->ssl))) return; /* that was all */
     }
     conn->more_to_read = true;
 }
