@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
@@ -63,13 +64,22 @@ void listen_conn_abandon(struct conn *conn)
     conn->suspended = NULL;
 }
 
+/* libmicrohttpd's end of it. Without TLS that is the connection itself: a pair would double what a request costs. */
+static int inner_end(struct conn *conn)
+{
+    int theirs;
+    if (conn->ssl) return conn_open_pair(conn, &theirs) ? theirs : -1;
+    conn->direct = true;
+    return conn->net;
+}
+
 void listen_conn_ready(struct conn *conn)
 {
     /* libmicrohttpd wants an address; nobody asks it for that again. */
     static const struct sockaddr end = {.sa_family = AF_UNIX};
     struct listen_edge *self = conn->owner;
-    int theirs;
-    if (!conn_open_pair(conn, &theirs)) {
+    int theirs = inner_end(conn);
+    if (theirs < 0) {
         conn_kill(conn);
         return;
     }
@@ -77,9 +87,26 @@ void listen_conn_ready(struct conn *conn)
     conn->mhd_open = true;
     self->dirty = true;
     if (MHD_add_connection(self->daemon, theirs, &end, sizeof end) == MHD_YES) return;
-    self->by_fd[theirs] = NULL;
+    self->by_fd[theirs] = NULL; /* it has closed it */
     conn->mhd_open = false;
+    if (conn->direct) conn->net = -1;
     conn_kill(conn);
+}
+
+/* Takes a connection back from libmicrohttpd, to act on its socket. */
+static bool take_back(struct conn *conn)
+{
+    if (!conn->direct) return true;
+    int net = fcntl(conn->net, F_DUPFD_CLOEXEC, 0);
+    if (net >= FD_SETSIZE) {
+        close(net);
+        net = -1;
+    }
+    conn->direct = false;
+    conn->net = net;
+    listen_conn_abandon(conn);
+    if (net < 0) conn_kill(conn);
+    return net >= 0;
 }
 
 static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
@@ -98,6 +125,17 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
     conn->mhd_open = false;
     conn->suspended = NULL;
     conn->flow = 0;
+    if (!conn->direct) return;
+    /* Its last moment. What was not read would make a reset of the end, and could take our answer away from the peer.
+     */
+    char unread;
+    if (recv(conn->net, &unread, 1, MSG_PEEK | MSG_DONTWAIT) > 0 && take_back(conn)) {
+        conn_set_closed(conn);
+        return;
+    }
+    if (conn->direct) conn->net = -1;
+    conn->direct = false;
+    conn_kill(conn);
 }
 
 static void *on_uri(void *context, const char *uri, struct MHD_Connection *connection)
@@ -143,9 +181,19 @@ static struct str full_url(struct conn *conn)
                    str_starts(target, "/") ? "" : "/", STR_ARGS(target));
 }
 
-static enum MHD_Result answer_too_large(struct MHD_Connection *connection)
+static enum MHD_Result answer_too_large(struct conn *conn, struct MHD_Connection *connection)
 {
     static char text[] = "request body too large\n";
+    if (conn->direct) { /* and what it still sends is read, or the end would be a reset */
+        if (take_back(conn)) {
+            conn_send_raw(conn,
+                          STR("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+                              "Content-Length: 23\r\n\r\n"));
+            conn_send_raw(conn, str_c(text));
+            conn_set_closed(conn);
+        }
+        return MHD_NO;
+    }
     struct MHD_Response *response = MHD_create_response_from_buffer(sizeof text - 1, text, MHD_RESPMEM_PERSISTENT);
     if (!response) return MHD_NO;
     MHD_add_response_header(response, "Content-Type", "text/plain");
@@ -170,7 +218,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     if (!conn || conn->abandoned || conn->dead) return MHD_NO;
     if (!conn->seen) {
         conn->seen = true;
-        return announces_too_much(connection, self->options.max_body) ? answer_too_large(connection) : MHD_YES;
+        return announces_too_much(connection, self->options.max_body) ? answer_too_large(conn, connection) : MHD_YES;
     }
     if (*upload_n) {
         if (conn->body.n + *upload_n > self->options.max_body) conn->too_large = true;
@@ -178,7 +226,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         *upload_n = 0;
         return MHD_YES;
     }
-    if (conn->too_large) return answer_too_large(connection);
+    if (conn->too_large) return answer_too_large(conn, connection);
     if (!conn->request) return MHD_NO;
     struct msg *msg = conn->request;
     MHD_get_connection_values(connection, MHD_HEADER_KIND, on_header, msg);
@@ -223,8 +271,8 @@ static void pump_expected(struct listen_edge *self, const fd_set *read, int64_t 
     }
 }
 
-/* Lets libmicrohttpd work until it waits for the outside again. Its own sockets are all ends of pairs, so nobody else
- * need watch them: whoever writes into a pair sets `dirty`. */
+/* Lets libmicrohttpd work until it waits for the outside again. Nobody else need watch its ends of pairs: whoever
+ * writes into one sets `dirty`. */
 static void run_mhd(struct listen_edge *self, int64_t now_ms)
 {
     for (int round = 0; round < MHD_ROUNDS; round++) {
@@ -298,6 +346,27 @@ static bool queue_answer(struct conn *conn, struct msg *msg)
     return true;
 }
 
+/* On a connection that was taken back, whose last answer this is. Takes the message. */
+static void send_answer(struct conn *conn, struct msg *msg)
+{
+    const struct http_response *answer = &msg->as.response;
+    bool bodiless = answer->status < 200 || answer->status == 204 || answer->status == 304;
+    struct buf text = {.arena = &msg->arena};
+    buf_fmt(&text, "HTTP/1.1 %d %s\r\n", answer->status, MHD_get_reason_phrase_for((unsigned)answer->status));
+    for (size_t i = 0; answer->headers && i < answer->headers->n; i++) {
+        const struct header *header = &answer->headers->at[i];
+        if (!is_ours(header->name) && !str_is_nocase(header->name, "Connection"))
+            buf_fmt(&text, "%.*s: %.*s\r\n", STR_ARGS(header->name), STR_ARGS(header->value));
+    }
+    buf_add_c(&text, "Connection: close\r\n");
+    if (!bodiless) buf_fmt(&text, "Content-Length: %zu\r\n", answer->body.n);
+    buf_add_c(&text, "\r\n");
+    if (!bodiless && !conn->is_head) buf_add(&text, answer->body);
+    conn_send_raw(conn, buf_str(&text));
+    conn->inner_ended = true;
+    msg_free(msg);
+}
+
 static void answer_with_status(struct conn *conn, struct msg *msg, int64_t now_ms)
 {
     const struct http_response *response = &msg->as.response;
@@ -311,7 +380,12 @@ static void answer_with_status(struct conn *conn, struct msg *msg, int64_t now_m
     conn->slow_from_ms = now_ms;
     conn->slow_over_ms = response->delivery.over_ms;
     if (conn->how == DELIVER_SLOW && conn->slow_over_ms <= 0) conn->how = DELIVER_WHOLE;
-    if (!queue_answer(conn, msg)) conn_set_reset(conn);
+    if (conn->direct && conn->how != DELIVER_WHOLE) {
+        if (take_back(conn)) send_answer(conn, msg);
+        else msg_free(msg);
+    } else if (!queue_answer(conn, msg) && take_back(conn)) {
+        conn_set_reset(conn);
+    }
 }
 
 static struct conn *asked_by(const struct listen_edge *self, uint64_t flow)
@@ -336,6 +410,7 @@ static void listen_send(struct edge *edge, struct hall *hall, struct msg *msg)
         return;
     }
     msg_free(msg);
+    if (!take_back(conn)) return;
     if (how == DELIVER_HANG) {
         conn_set_hanging(conn);
     } else if (how == DELIVER_CLOSED || how == DELIVER_GARBAGE) {
@@ -476,7 +551,8 @@ static void listen_prepare(struct edge *edge, struct edge_wait *wait)
     if (self->listener < 0 && now_ms + ACCEPT_PAUSE_MS < wait->due_ms && !self->options.refuses)
         wait->due_ms = now_ms + ACCEPT_PAUSE_MS;
     for (size_t i = 0; i < self->n; i++)
-        conn_prepare(self->conns[i], now_ms, wait);
+        if (!self->conns[i]->direct) conn_prepare(self->conns[i], now_ms, wait);
+    if (!self->tls) MHD_get_fdset2(self->daemon, &wait->read, &wait->write, &wait->except, &wait->max_fd, FD_SETSIZE);
     if (self->arrived || self->dirty) wait->due_ms = now_ms;
 }
 
@@ -488,6 +564,10 @@ static void listen_ready(struct edge *edge, struct hall *hall, const struct edge
     for (size_t i = 0; i < self->n; i++) {
         struct conn *conn = self->conns[i];
         if (conn->dead) continue;
+        if (conn->direct) {
+            if (FD_ISSET(conn->net, &wait->read) || FD_ISSET(conn->net, &wait->write)) self->dirty = true;
+            continue;
+        }
         conn_pump(conn, now_ms, FD_ISSET(conn->net, &wait->read), FD_ISSET(conn->net, &wait->write));
         if (conn->expects_out) self->dirty = true;
     }

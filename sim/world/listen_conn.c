@@ -89,9 +89,13 @@ void conn_close_pair(struct conn *conn)
 
 void conn_kill(struct conn *conn)
 {
+    conn->dead = true;
+    if (conn->direct) {
+        listen_conn_abandon(conn);
+        return;
+    }
     if (conn->net >= 0) close(conn->net);
     conn->net = -1;
-    conn->dead = true;
     conn_close_pair(conn);
 }
 

@@ -1,6 +1,7 @@
-/* One accepted connection of edge_listen: the real socket (with TLS or without) on one side, one end of a socketpair on
- * the other, and the pump between them, which acts out deliveries. libmicrohttpd reads and writes the other end and
- * knows of none of this. */
+/* One accepted connection of edge_listen: the real socket with TLS on one side, one end of a socketpair on the other,
+ * and the pump between them, which acts out deliveries. libmicrohttpd reads and writes the other end and knows of none
+ * of this. Without TLS it has the socket itself (direct), until a delivery is to be acted out: then the socket is taken
+ * back, and its last answer is our own. */
 #ifndef WORLD_LISTEN_CONN_H
 #define WORLD_LISTEN_CONN_H
 
@@ -27,6 +28,7 @@ struct conn {
     bool inner_ended;                                     /* nothing more will come for the peer but the backlog */
     bool expects_out;                                     /* libmicrohttpd may have written */
     bool more_to_read;                                    /* stopped for fairness, TLS may hold decrypted bytes */
+    bool direct;                                          /* libmicrohttpd has `net`, and closes it */
     bool dead;                                            /* to be freed once libmicrohttpd has let go */
     struct backlog in, out;
     int64_t deadline_ms; /* ACTOR_IDLE: none */
