@@ -297,8 +297,8 @@ static void slices_print(size_t n)
 {
     int64_t slice = run.options->slice;
     printf(", \"slices\": [");
-    for (int64_t i = 1; slice && i <= MAX_SLICES && i * slice <= (int64_t)n; i++)
-        printf("%s{\"to\": %lld, \"server_us\": %.1f, \"server_kib\": %lld}", i > 1 ? ", " : "", (long long)(i * slice),
+    for (int64_t i = 1, to = slice; i <= MAX_SLICES && to <= (int64_t)n; i++, to += slice)
+        printf("%s{\"to\": %lld, \"server_us\": %.1f, \"server_kib\": %lld}", i > 1 ? ", " : "", (long long)to,
                (double)(run.marks[i].server_us - run.marks[i - 1].server_us) / (double)slice,
                (long long)run.marks[i].server_kib);
     printf("]");
