@@ -5,7 +5,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
@@ -44,6 +43,7 @@ struct listen_edge {
     size_t n, room;
     struct conn *by_fd[FD_SETSIZE]; /* libmicrohttpd's ends */
     bool dirty;                     /* libmicrohttpd has something to do */
+    bool unread;                    /* it may have left something in a pair */
     bool arrived;                   /* a message for the hall came outside of ready */
 };
 
@@ -67,10 +67,9 @@ void listen_conn_abandon(struct conn *conn)
 /* libmicrohttpd's end of it. Without TLS that is the connection itself: a pair would double what a request costs. */
 static int inner_end(struct conn *conn)
 {
-    int theirs;
-    if (conn->ssl) return conn_open_pair(conn, &theirs) ? theirs : -1;
+    if (conn->ssl) return conn_open_pair(conn) ? conn->theirs : -1;
     conn->direct = true;
-    return conn->net;
+    return conn->theirs = conn->net;
 }
 
 void listen_conn_ready(struct conn *conn)
@@ -93,22 +92,6 @@ void listen_conn_ready(struct conn *conn)
     conn_kill(conn);
 }
 
-/* Takes a connection back from libmicrohttpd, to act on its socket. */
-static bool take_back(struct conn *conn)
-{
-    if (!conn->direct) return true;
-    int net = fcntl(conn->net, F_DUPFD_CLOEXEC, 0);
-    if (net >= FD_SETSIZE) {
-        close(net);
-        net = -1;
-    }
-    conn->direct = false;
-    conn->net = net;
-    listen_conn_abandon(conn);
-    if (net < 0) conn_kill(conn);
-    return net >= 0;
-}
-
 static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
                           enum MHD_ConnectionNotificationCode code)
 {
@@ -129,7 +112,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
     /* Its last moment. What was not read would make a reset of the end, and could take our answer away from the peer.
      */
     char unread;
-    if (recv(conn->net, &unread, 1, MSG_PEEK | MSG_DONTWAIT) > 0 && take_back(conn)) {
+    if (recv(conn->net, &unread, 1, MSG_PEEK | MSG_DONTWAIT) > 0 && conn_take_back(conn)) {
         conn_set_closed(conn);
         return;
     }
@@ -185,7 +168,7 @@ static enum MHD_Result answer_too_large(struct conn *conn, struct MHD_Connection
 {
     static char text[] = "request body too large\n";
     if (conn->direct) { /* and what it still sends is read, or the end would be a reset */
-        if (take_back(conn)) {
+        if (conn_take_back(conn)) {
             conn_send_raw(conn,
                           STR("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Type: text/plain\r\n"
                               "Content-Length: 23\r\n\r\n"));
@@ -252,56 +235,79 @@ static size_t keep_escapes(void *context, struct MHD_Connection *connection, cha
     return strlen(text);
 }
 
-/* Where libmicrohttpd may write, or close. */
-static void watch_expected(const struct listen_edge *self, fd_set *read, int *max_fd)
+/* What libmicrohttpd may do at its ends of pairs, which nobody need look up: it may read where bytes were put in, and
+ * write as long as that gets anywhere. What it has left unread is looked for once, at the end. */
+static bool claim(struct listen_edge *self, fd_set *read, fd_set *write, int max_fd, bool *ret_writes)
 {
-    for (size_t i = 0; i < self->n; i++) {
-        const struct conn *conn = self->conns[i];
-        if (!conn->expects_out || conn->ours < 0) continue;
-        FD_SET(conn->ours, read);
-        if (conn->ours > *max_fd) *max_fd = conn->ours;
-    }
-}
-
-static void pump_expected(struct listen_edge *self, const fd_set *read, int64_t now_ms)
-{
+    struct timeval at_once = {0};
+    fd_set all = *read;
+    bool any = false;
+    FD_ZERO(read);
     for (size_t i = 0; i < self->n; i++) {
         struct conn *conn = self->conns[i];
-        if (conn->expects_out && conn->ours >= 0 && FD_ISSET(conn->ours, read)) conn_pump_out(conn, now_ms);
+        if (!conn->mhd_open) continue;
+        if (FD_ISSET(conn->theirs, write)) any = *ret_writes = true;
+        if (!conn->fed || !FD_ISSET(conn->theirs, &all)) continue;
+        FD_SET(conn->theirs, read);
+        conn->fed = false;
+        any = self->unread = true;
     }
+    if (any || !self->unread || max_fd < 0) return any;
+    *read = all;
+    self->unread = select(max_fd + 1, read, NULL, NULL, &at_once) > 0;
+    if (!self->unread) FD_ZERO(read);
+    return self->unread;
+}
+
+/* Sockets of peers, on the other hand, have to be asked. */
+static bool look(fd_set *read, fd_set *write, fd_set *except, int max_fd)
+{
+    struct timeval at_once = {0};
+    if (max_fd >= 0 && select(max_fd + 1, read, write, except, &at_once) > 0) return true;
+    FD_ZERO(read);
+    FD_ZERO(write);
+    FD_ZERO(except);
+    return false;
+}
+
+/* Takes out of the pairs what libmicrohttpd wrote. */
+static bool pump_written(struct listen_edge *self, const fd_set *written, int64_t now_ms)
+{
+    bool moved = false;
+    for (size_t i = 0; i < self->n; i++) {
+        struct conn *conn = self->conns[i];
+        if (conn->ours >= 0 && (!conn->mhd_open || FD_ISSET(conn->theirs, written)))
+            moved = conn_pump_out(conn, now_ms) || moved;
+    }
+    return moved;
 }
 
 /* Lets libmicrohttpd work until it waits for the outside again. Nobody else need watch its ends of pairs: whoever
  * writes into one sets `dirty`. */
 static void run_mhd(struct listen_edge *self, int64_t now_ms)
 {
+    bool stuck = false; /* what it wrote got nowhere: the peer does not read */
     for (int round = 0; round < MHD_ROUNDS; round++) {
         fd_set read, write, except;
         int max_fd = -1;
-        struct timeval at_once = {0};
         MHD_UNSIGNED_LONG_LONG timeout_ms = 1;
         FD_ZERO(&read);
         FD_ZERO(&write);
         FD_ZERO(&except);
         self->dirty = false;
         if (MHD_get_fdset2(self->daemon, &read, &write, &except, &max_fd, FD_SETSIZE) != MHD_YES) return;
-        watch_expected(self, &read, &max_fd);
         bool pending = MHD_get_timeout(self->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0;
-        int n = max_fd < 0 ? 0 : select(max_fd + 1, &read, &write, &except, &at_once);
+        bool writes = false;
+        if (self->tls) FD_ZERO(&except);
+        if (stuck) FD_ZERO(&write);
+        bool some = self->tls ? claim(self, &read, &write, max_fd, &writes) : look(&read, &write, &except, max_fd);
         /* The first round is never left out: a connection that was resumed since shows in neither of the two (0.9.75).
          */
-        if (n <= 0 && !pending && round > 0) break;
-        if (n <= 0) {
-            FD_ZERO(&read);
-            FD_ZERO(&write);
-            FD_ZERO(&except);
-        }
-        pump_expected(self, &read, now_ms);
+        if (!some && !pending && round > 0) return;
         MHD_run_from_select(self->daemon, &read, &write, &except);
-        if (round == MHD_ROUNDS - 1) self->dirty = true;
+        stuck = !pump_written(self, &write, now_ms) && writes;
     }
-    for (size_t i = 0; i < self->n; i++)
-        if (!self->dirty) self->conns[i]->expects_out = false;
+    self->dirty = true;
 }
 
 /* ---- Answers ---- */
@@ -340,7 +346,6 @@ static bool queue_answer(struct conn *conn, struct msg *msg)
     struct MHD_Connection *connection = conn->suspended;
     conn->suspended = NULL;
     conn->flow = 0;
-    conn->expects_out = true;
     conn->owner->dirty = true;
     MHD_resume_connection(connection);
     return true;
@@ -381,9 +386,9 @@ static void answer_with_status(struct conn *conn, struct msg *msg, int64_t now_m
     conn->slow_over_ms = response->delivery.over_ms;
     if (conn->how == DELIVER_SLOW && conn->slow_over_ms <= 0) conn->how = DELIVER_WHOLE;
     if (conn->direct && conn->how != DELIVER_WHOLE) {
-        if (take_back(conn)) send_answer(conn, msg);
+        if (conn_take_back(conn)) send_answer(conn, msg);
         else msg_free(msg);
-    } else if (!queue_answer(conn, msg) && take_back(conn)) {
+    } else if (!queue_answer(conn, msg) && conn_take_back(conn)) {
         conn_set_reset(conn);
     }
 }
@@ -410,7 +415,7 @@ static void listen_send(struct edge *edge, struct hall *hall, struct msg *msg)
         return;
     }
     msg_free(msg);
-    if (!take_back(conn)) return;
+    if (!conn_take_back(conn)) return;
     if (how == DELIVER_HANG) {
         conn_set_hanging(conn);
     } else if (how == DELIVER_CLOSED || how == DELIVER_GARBAGE) {
@@ -569,7 +574,8 @@ static void listen_ready(struct edge *edge, struct hall *hall, const struct edge
             continue;
         }
         conn_pump(conn, now_ms, FD_ISSET(conn->net, &wait->read), FD_ISSET(conn->net, &wait->write));
-        if (conn->expects_out) self->dirty = true;
+        if (conn->fed || conn->drained) self->dirty = true;
+        conn->drained = false;
     }
     if (self->listener >= 0 && FD_ISSET(self->listener, &wait->read)) accept_all(self, now_ms);
     if (self->dirty) run_mhd(self, now_ms);
