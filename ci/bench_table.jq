@@ -34,7 +34,7 @@ def rows: [
   {n: 16, is: "  answers/s", what: "dns", field: "rate", to: "challtestsrv", sign: ">=", goal: 1.5, stretch: 2},
   {n: 17, is: "tls-alpn-01 handshakes: CPU us", what: "tls", field: "server_us", to: "challtestsrv", sign: "<=", goal: 0.65, stretch: 0.55},
   {n: 18, is: "responders: KiB after \($memory_n) answers", what: "memory", field: "server_kib", sign: "<=", goal: 16384, stretch: 8192},
-  {n: 18, is: "  KiB grown in the second half", what: "memory", field: "grown_kib", sign: "<=", goal: 0},
+  {n: 18, is: "  KiB grown in the second half (a few pages are none)", what: "memory", field: "grown_kib", sign: "<=", goal: 64},
   {n: 19, is: "rehearsals/s, symbolic / pebble's issuances/s", what: "symbolic", field: "wall_rate", to: "pebble", to_what: "off", to_field: "rate", sign: ">=", goal: 12, stretch: 18},
   {n: 20, is: "rehearsals/s, real signatures / the same", what: "real", field: "wall_rate", to: "pebble", to_what: "off", to_field: "rate", sign: ">=", goal: 2.5, stretch: 3.5},
   {n: 21, is: "stripped size, KiB", what: "size", field: "kib", to: "pebble", sign: "<=", goal: 0.08, stretch: 0.04}
