@@ -277,10 +277,11 @@ static int respond(const struct arguments *args)
     rng_seed(&all.rng, args->seed);
     all.hall = hall_new(&(struct hall_options){
         .wait = clock_real_wait, .start_ms = history.start_ms, .seed = args->seed, .history = &history});
-    hall_seat(
-        all.hall,
-        board_new(&(struct board_options){
-            .management = {SEAT_MANAGEMENT}, .doh = {SEAT_DOH}, .ipv4 = str_c(args->ipv4), .ipv6 = str_c(args->ipv6)}));
+    hall_seat(all.hall, board_new(&(struct board_options){.management = {SEAT_MANAGEMENT},
+                                                          .doh = {SEAT_DOH},
+                                                          .closes = args->as_original,
+                                                          .ipv4 = str_c(args->ipv4),
+                                                          .ipv6 = str_c(args->ipv6)}));
     int status = make_certificate(&all);
     /* In the order of their seats. */
     static const enum service order[] = {SERVICE_MANAGEMENT, SERVICE_DOH, SERVICE_HTTP,

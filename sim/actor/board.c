@@ -20,16 +20,15 @@ void board_say(struct turn *turn, const struct msg *in, int status, struct str t
 
 /* --- http-01 (RFC 8555 section 8.3) --- */
 
-/* A validator asks once: no connection is kept. */
-static struct msg *post_page(struct turn *turn, const struct msg *in, int status)
+static struct msg *post_page(const struct board *board, struct turn *turn, const struct msg *in, int status)
 {
     struct msg *msg = outbox_post(turn->out, MSG_RESPONSE, in->from, in->flow);
     msg->as.response.status = status;
-    msg_header(msg, "Connection", STR("close"));
+    if (board->options.closes) msg_header(msg, "Connection", STR("close"));
     return msg;
 }
 
-static void redirect(struct turn *turn, const struct msg *in, const struct pin *pin)
+static void redirect(const struct board *board, struct turn *turn, const struct msg *in, const struct pin *pin)
 {
     static const struct {
         int status;
@@ -43,7 +42,7 @@ static void redirect(struct turn *turn, const struct msg *in, const struct pin *
     const char *reason = "Found";
     for (size_t i = 0; i < COUNTOF(reasons); i++)
         if (reasons[i].status == pin->status) reason = reasons[i].reason;
-    struct msg *msg = post_page(turn, in, pin->status);
+    struct msg *msg = post_page(board, turn, in, pin->status);
     msg_header(msg, "Content-Type", STR("text/html; charset=utf-8"));
     msg_header(msg, "Location", pin->texts[0]);
     msg->as.response.body = str_fmt(&msg->arena, "<a href=\"%.*s\">%s</a>.\n\n", STR_ARGS(pin->texts[0]), reason);
@@ -75,7 +74,7 @@ static void on_page(struct board *board, struct turn *turn, const struct msg *in
     /* Not over HTTPS, so that a path can lead to itself there without a loop. */
     const struct pin *target = https ? NULL : pins_find(&board->pins, PIN_REDIRECT, path);
     if (target) {
-        redirect(turn, in, target);
+        redirect(board, turn, in, target);
         return;
     }
     struct pin *pin = NULL;
@@ -91,7 +90,7 @@ static void on_page(struct board *board, struct turn *turn, const struct msg *in
         answer_http(turn, answer, &values, 1, in->from, in->flow);
         return;
     }
-    struct msg *msg = post_page(turn, in, 200); /* also for what nobody pinned up, as the original does */
+    struct msg *msg = post_page(board, turn, in, 200); /* also for what nobody pinned up, as the original does */
     if (!pin) return;
     msg->as.response.body = str_copy(&msg->arena, pin->texts[0]);
     msg_header(msg, "Content-Type", STR("text/plain; charset=utf-8"));

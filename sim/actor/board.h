@@ -16,6 +16,7 @@ struct board_options {
     struct addr management; /* the seat whose requests are calls of the interface */
     struct addr doh;        /* the seat whose requests are DNS over HTTPS; all others' are a validator's */
     struct str ipv4, ipv6;  /* addresses of names that have none of their own; empty: no answer */
+    bool closes;            /* after each page, as the original does it; else the asker decides */
 };
 struct actor *board_new(const struct board_options *options);
 

@@ -88,6 +88,19 @@ static const struct tls_answer *hello(struct stage *s, const char *name, const c
 
 #define BODY(s) ((s)->said->as.response.body)
 
+static void test_who_closes(void **state)
+{
+    (void)state;
+    struct stage *s = stage_new();
+    get(s, "http://a.test/.well-known/acme-challenge/tok");
+    assert_str(headers_get(s->said->as.response.headers, "Connection"), "");
+    s->board->free(s->board);
+    s->board = board_new(&(struct board_options){.closes = true});
+    get(s, "http://a.test/.well-known/acme-challenge/tok");
+    assert_str(headers_get(s->said->as.response.headers, "Connection"), "close");
+    stage_free(s);
+}
+
 static void test_http(void **state)
 {
     (void)state;
@@ -380,6 +393,7 @@ static void test_calls_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_who_closes),
         cmocka_unit_test(test_http),
         cmocka_unit_test(test_one_answer_for_each_request),
         cmocka_unit_test(test_names),

@@ -6,9 +6,6 @@
 
 enum { HEADER_BYTES = 12, TXT_PART = 255, NAME_MAX_TEXT = 1023 };
 
-/* The zone that every name is in. */
-#define SOA "acmedrill.invalid. 0 IN SOA ns.acmedrill.invalid. hostmaster.acmedrill.invalid. 1 1 1 1 1"
-
 const char *dns_rcode_text(enum dns_rcode rcode)
 {
     static const char *const texts[] = {"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"};
@@ -72,117 +69,174 @@ static ldns_rdf *name_rdf(struct str name)
     return ldns_dname_new_frm_str(text);
 }
 
-static bool push_txt(ldns_rr *rr, struct str text)
+/* --- writing --- */
+
+/* By hand, but for what has a text to be parsed: an answer by libldns costs several times as much, and buffers of 64
+ * KiB. */
+struct writing {
+    struct buf out;
+    const struct dns_answer *answer;
+    size_t target; /* where the alias's name stands; 0: not written */
+};
+
+static void add_number(struct buf *out, unsigned number, int bytes)
+{
+    char at[4];
+    for (int i = 0; i < bytes; i++)
+        at[i] = (char)(number >> (8 * (bytes - 1 - i)));
+    buf_add(out, (struct str){at, (size_t)bytes});
+}
+
+/* The escapes of presentation form are libldns's affair. */
+static bool add_name(struct buf *out, struct str name)
+{
+    ldns_rdf *rdf = name_rdf(name);
+    if (!rdf) return false;
+    buf_add(out, (struct str){(const char *)ldns_rdf_data(rdf), ldns_rdf_size(rdf)});
+    ldns_rdf_deep_free(rdf);
+    return true;
+}
+
+static void add_pointer(struct buf *out, size_t to)
+{
+    add_number(out, 0xc000 | (unsigned)to, 2);
+}
+
+static void add_head(struct buf *out, int type)
+{
+    add_number(out, (unsigned)type, 2);
+    add_number(out, LDNS_RR_CLASS_IN, 2);
+    add_number(out, 0, 4); /* TTL */
+}
+
+static bool add_txt(struct buf *out, struct str text)
 {
     do {
-        uint8_t part[TXT_PART + 1];
         size_t n = text.n < TXT_PART ? text.n : TXT_PART;
-        part[0] = (uint8_t)n;
-        if (n) memcpy(part + 1, text.at, n);
-        ldns_rdf *rdf = ldns_rdf_new_frm_data(LDNS_RDF_TYPE_STR, n + 1, part);
-        if (!rdf) return false;
-        ldns_rr_push_rdf(rr, rdf);
+        add_number(out, (unsigned)n, 1);
+        if (n) buf_add(out, (struct str){text.at, n});
         if (n) text.at += n; /* an empty text may have no address */
         text.n -= n;
     } while (text.n);
     return true;
 }
 
-static bool push_address(ldns_rr *rr, int family, struct str record)
+static bool add_address(struct buf *out, int family, struct str record)
 {
-    char text[INET6_ADDRSTRLEN];
-    uint8_t bytes[16];
+    char text[INET6_ADDRSTRLEN], bytes[16];
     if (record.n == 0 || record.n >= sizeof text) return false;
     memcpy(text, record.at, record.n);
     text[record.n] = 0;
     if (inet_pton(family, text, bytes) != 1) return false;
-    ldns_rdf *rdf = family == AF_INET ? ldns_rdf_new_frm_data(LDNS_RDF_TYPE_A, 4, bytes)
-                                      : ldns_rdf_new_frm_data(LDNS_RDF_TYPE_AAAA, 16, bytes);
-    if (!rdf) return false;
-    ldns_rr_push_rdf(rr, rdf);
+    buf_add(out, (struct str){bytes, family == AF_INET ? 4 : 16});
     return true;
 }
 
 /* Other types in presentation form: a CAA record is `0 issue "ca.example"`. */
-static ldns_rr *parsed_record(int type, struct str record)
+static bool add_parsed(struct buf *out, int type, struct str record)
 {
     char text[1024];
     const ldns_rr_descriptor *known = ldns_rr_descript((uint16_t)type);
-    if (!known->_name || record.n > 900 || (record.n && memchr(record.at, 0, record.n))) return NULL;
+    if (!known->_name || record.n > 900 || (record.n && memchr(record.at, 0, record.n))) return false;
     snprintf(text, sizeof text, "x. 0 IN %s %.*s", known->_name, STR_ARGS(record));
     ldns_rr *rr = NULL;
-    return ldns_rr_new_frm_str(&rr, text, 0, NULL, NULL) == LDNS_STATUS_OK ? rr : NULL;
-}
-
-static ldns_rr *record_rr(const struct dns_answer *answer, struct str record)
-{
-    ldns_rr *rr;
-    bool ok = true;
-    if (answer->type == DNS_CAA) {
-        rr = parsed_record(answer->type, record);
-        if (!rr) return NULL;
-        ldns_rdf_deep_free(ldns_rr_owner(rr));
-    } else {
-        rr = ldns_rr_new();
-        ldns_rr_set_type(rr, (ldns_rr_type)answer->type);
-        ldns_rr_set_class(rr, LDNS_RR_CLASS_IN);
-        ldns_rdf *target = NULL;
-        switch (answer->type) {
-        case DNS_A: ok = push_address(rr, AF_INET, record); break;
-        case DNS_AAAA: ok = push_address(rr, AF_INET6, record); break;
-        case DNS_TXT: ok = push_txt(rr, record); break;
-        case DNS_CNAME:
-            target = name_rdf(record);
-            ok = target != NULL;
-            if (ok) ldns_rr_push_rdf(rr, target);
-            break;
-        default: ok = false; break;
-        }
+    if (ldns_rr_new_frm_str(&rr, text, 0, NULL, NULL) != LDNS_STATUS_OK) return false;
+    for (size_t i = 0; i < ldns_rr_rd_count(rr); i++) {
+        const ldns_rdf *rdf = ldns_rr_rdf(rr, i);
+        buf_add(out, (struct str){(const char *)ldns_rdf_data(rdf), ldns_rdf_size(rdf)});
     }
-    ldns_rr_set_owner(rr, NULL);
-    ldns_rdf *owner = ok ? name_rdf(answer->alias.n ? answer->alias : answer->name) : NULL;
-    if (!owner) {
-        ldns_rr_free(rr);
-        return NULL;
+    ldns_rr_free(rr);
+    return true;
+}
+
+static bool add_data(struct buf *out, int type, struct str record)
+{
+    switch (type) {
+    case DNS_A: return add_address(out, AF_INET, record);
+    case DNS_AAAA: return add_address(out, AF_INET6, record);
+    case DNS_TXT: return add_txt(out, record);
+    case DNS_CNAME: return add_name(out, record);
+    case DNS_CAA: return add_parsed(out, type, record);
+    default: return false;
     }
-    ldns_rr_set_owner(rr, owner);
-    ldns_rr_set_ttl(rr, 0);
-    return rr;
 }
 
-/* A record in presentation form, owner first. */
-static bool push_text(ldns_pkt *packet, ldns_pkt_section section, const char *text)
+/* The length of what comes stands before it. */
+static size_t begin_data(struct buf *out)
 {
-    ldns_rr *rr = NULL;
-    return ldns_rr_new_frm_str(&rr, text, 0, NULL, NULL) == LDNS_STATUS_OK && ldns_pkt_push_rr(packet, section, rr);
+    add_number(out, 0, 2);
+    return out->n;
 }
 
-static bool push_alias(ldns_pkt *packet, struct str name, struct str alias)
+static bool end_data(struct buf *out, size_t from)
 {
-    ldns_rdf *owner = name_rdf(name), *target = name_rdf(alias);
-    ldns_rr *rr = ldns_rr_new();
-    if (!owner || !target || !rr) {
-        ldns_rdf_deep_free(owner);
-        ldns_rdf_deep_free(target);
-        ldns_rr_free(rr);
-        return false;
-    }
-    ldns_rr_set_owner(rr, owner);
-    ldns_rr_set_type(rr, LDNS_RR_TYPE_CNAME);
-    ldns_rr_set_class(rr, LDNS_RR_CLASS_IN);
-    ldns_rr_set_ttl(rr, 0);
-    ldns_rr_push_rdf(rr, target);
-    return ldns_pkt_push_rr(packet, LDNS_SECTION_ANSWER, rr);
+    size_t n = out->n - from;
+    if (n > 65535) return false;
+    out->at[from - 2] = (char)(n >> 8);
+    out->at[from - 1] = (char)n;
+    return true;
 }
 
-static enum err pack(struct arena *arena, const ldns_pkt *packet, struct str *ret)
+static bool add_record(struct writing *writing, struct str record)
 {
-    uint8_t *wire = NULL;
-    size_t n = 0;
-    if (ldns_pkt2wire(&wire, packet, &n) != LDNS_STATUS_OK) return ERR_MALFORMED;
-    *ret = (struct str){arena_copy(arena, wire, n), n};
-    free(wire);
-    return OK;
+    struct buf *out = &writing->out;
+    add_pointer(out, writing->target ? writing->target : HEADER_BYTES);
+    add_head(out, writing->answer->type);
+    size_t from = begin_data(out);
+    return add_data(out, writing->answer->type, record) && end_data(out, from);
+}
+
+static bool add_alias(struct writing *writing)
+{
+    struct buf *out = &writing->out;
+    add_pointer(out, HEADER_BYTES);
+    add_head(out, DNS_CNAME);
+    size_t from = begin_data(out);
+    writing->target = from;
+    return add_name(out, writing->answer->alias) && end_data(out, from);
+}
+
+/* The zone that every name is in: serial, refresh, retry, expire and minimum are all 1. */
+static void add_soa(struct buf *out)
+{
+    size_t zone = out->n;
+    buf_add(out, STR("\x09"
+                     "acmedrill"
+                     "\x07"
+                     "invalid"));
+    add_number(out, 0, 1);
+    add_head(out, LDNS_RR_TYPE_SOA);
+    size_t from = begin_data(out);
+    buf_add(out, STR("\x02ns"));
+    add_pointer(out, zone);
+    buf_add(out, STR("\x0ahostmaster"));
+    add_pointer(out, zone);
+    for (int i = 0; i < 5; i++)
+        add_number(out, 1, 4);
+    end_data(out, from);
+}
+
+static bool write_packet(struct writing *writing, unsigned id, bool recurses, bool cut)
+{
+    const struct dns_answer *answer = writing->answer;
+    struct buf *out = &writing->out;
+    bool alias = answer->alias.n && !cut;
+    size_t n = cut ? 0 : answer->n_records;
+    out->n = writing->target = 0;
+    add_number(out, id, 2);
+    add_number(out, 0x8400 | (cut ? 0x0200 : 0) | (recurses ? 0x0100 : 0) | (unsigned)answer->rcode, 2);
+    add_number(out, 1, 2);
+    add_number(out, (unsigned)(n + alias), 2);
+    add_number(out, answer->has_soa, 2);
+    add_number(out, 0, 2);
+    if (!add_name(out, answer->name)) return false;
+    add_number(out, (unsigned)answer->type, 2);
+    add_number(out, LDNS_RR_CLASS_IN, 2);
+    if (alias && !add_alias(writing)) return false;
+    for (size_t i = 0; i < n; i++)
+        if (!add_record(writing, answer->records[i])) return false;
+    if (answer->has_soa) add_soa(out);
+    return out->n <= DNS_MAX_PACKET;
 }
 
 /* The name in a question is never compressed: same length, other case. */
@@ -199,47 +253,17 @@ static void echo_case(struct str asked, struct str packet)
 enum err dns_write_answer(struct arena *arena, const struct dns_answer *answer, uint16_t id, size_t max_bytes,
                           struct str asked, struct str *ret_packet)
 {
-    enum err err = ERR_MALFORMED;
-    struct str wire = {0};
-    ldns_rdf *name = name_rdf(answer->name);
-    ldns_pkt *packet = ldns_pkt_new();
-    if (!name || !packet || answer->n_records > DNS_MAX_RECORDS || answer->type < 0 || answer->type > 65535) goto out;
-    ldns_pkt_set_id(packet, answer->delivery.how == DELIVER_GARBAGE ? (uint16_t)~id : id);
-    ldns_pkt_set_qr(packet, true);
-    ldns_pkt_set_aa(packet, true);
-    ldns_pkt_set_rd(packet, asked.n > 2 && (asked.at[2] & 1));
-    ldns_pkt_set_rcode(packet, (uint8_t)answer->rcode);
-    ldns_rr *question = ldns_rr_new();
-    ldns_rr_set_question(question, true);
-    ldns_rr_set_owner(question, name);
-    name = NULL;
-    ldns_rr_set_type(question, (ldns_rr_type)answer->type);
-    ldns_rr_set_class(question, LDNS_RR_CLASS_IN);
-    ldns_pkt_push_rr(packet, LDNS_SECTION_QUESTION, question);
-    if (answer->alias.n && !push_alias(packet, answer->name, answer->alias)) goto out;
-    for (size_t i = 0; i < answer->n_records; i++) {
-        ldns_rr *rr = record_rr(answer, answer->records[i]);
-        if (!rr) goto out;
-        ldns_pkt_push_rr(packet, LDNS_SECTION_ANSWER, rr);
-    }
-    if (answer->has_soa && !push_text(packet, LDNS_SECTION_AUTHORITY, SOA)) goto out;
-    err = pack(arena, packet, &wire);
+    struct writing writing = {.out = {.arena = arena}, .answer = answer};
+    bool recurses = asked.n > 2 && (asked.at[2] & 1);
+    unsigned said_id = answer->delivery.how == DELIVER_GARBAGE ? (uint16_t)~id : id;
+    if (answer->n_records > DNS_MAX_RECORDS || answer->type < 0 || answer->type > 65535) return ERR_MALFORMED;
+    if (!write_packet(&writing, said_id, recurses, false)) return ERR_MALFORMED;
     bool cut = answer->delivery.how == DELIVER_TRUNCATED && max_bytes < DNS_MAX_PACKET;
-    if (err == OK && (cut || wire.n > (max_bytes ? max_bytes : 512))) {
-        while (ldns_rr_list_rr_count(ldns_pkt_answer(packet)))
-            ldns_rr_free(ldns_rr_list_pop_rr(ldns_pkt_answer(packet)));
-        ldns_pkt_set_ancount(packet, 0);
-        ldns_pkt_set_tc(packet, true);
-        err = pack(arena, packet, &wire);
-    }
-    if (err == OK) {
-        echo_case(asked, wire);
-        *ret_packet = wire;
-    }
-out:
-    ldns_rdf_deep_free(name);
-    ldns_pkt_free(packet);
-    return err;
+    if ((cut || writing.out.n > (max_bytes ? max_bytes : 512)) && !write_packet(&writing, said_id, recurses, true))
+        return ERR_MALFORMED;
+    *ret_packet = buf_str(&writing.out);
+    echo_case(asked, *ret_packet);
+    return OK;
 }
 
 struct str dns_write_rcode(struct arena *arena, struct str asked, enum dns_rcode rcode)

@@ -180,6 +180,13 @@ static void test_aliases_and_authority(void **state)
     assert_int_equal(dns_write_answer(&arena, &answer, 7, 512, (struct str){0}, &packet), OK);
     assert_int_equal(u16(packet, 6), 1);
     assert_int_equal(u16(packet, 8), 1);
+    struct str soa = STR("\x09"
+                         "acmedrill\x07invalid\x00\x00\x06\x00\x01\x00\x00\x00\x00\x00\x26\x02ns\xc0\x26\x0a"
+                         "hostmaster\xc0\x26"
+                         "\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x01");
+    size_t zone = packet.n - soa.n;
+    assert_int_equal(zone, 0x26); /* what its two names point to */
+    assert_memory_equal(packet.at + zone, soa.at, soa.n);
     answer.alias = STR("..");
     assert_int_equal(dns_write_answer(&arena, &answer, 7, 512, (struct str){0}, &packet), ERR_MALFORMED);
 }

@@ -133,6 +133,12 @@ struct event *history_note(struct history *history, enum event_kind kind, int64_
     return &history->open;
 }
 
+/* Then nothing need be copied. */
+static bool nobody_reads(const struct history *history)
+{
+    return history->forget && !history->sink && !history->watch;
+}
+
 static struct field *add(struct history *history, enum field_key key, unsigned type)
 {
     assert((unsigned)key < FIELD_KEY_COUNT && keys[key].type == type);
@@ -148,7 +154,7 @@ static struct field *add(struct history *history, enum field_key key, unsigned t
 
 void event_add_text(struct history *history, enum field_key key, struct str text)
 {
-    if (!text.at) return;
+    if (!text.at || nobody_reads(history)) return;
     add(history, key, FIELD_TEXT)->text = str_copy(&history->arena, text);
 }
 
@@ -160,12 +166,13 @@ void event_add_int(struct history *history, enum field_key key, int64_t number)
 
 void event_add_headers(struct history *history, const struct headers *headers)
 {
-    if (!headers || headers->n == 0) return;
+    if (!headers || headers->n == 0 || nobody_reads(history)) return;
     add(history, F_HEADERS, FIELD_HEADERS)->headers = headers_copy(&history->arena, headers);
 }
 
 void event_add_list(struct history *history, enum field_key key, const struct str *list, size_t n)
 {
+    if (nobody_reads(history)) return;
     struct field *field = add(history, key, FIELD_LIST);
     struct str *copy = ARENA_ARRAY(&history->arena, struct str, n);
     for (size_t i = 0; i < n; i++)
@@ -420,6 +427,7 @@ enum err history_note_msg(struct history *history, int64_t now_ms, const struct 
                           struct str to)
 {
     history_note(history, kind_of(msg->kind), now_ms, msg->flow);
+    if (nobody_reads(history)) return history_commit(history);
     event_add_text(history, F_FROM, from);
     event_add_text(history, F_TO, to);
     switch (msg->kind) {

@@ -21,11 +21,22 @@ struct pending {
     size_t packet_n;
 };
 
+/* An answer on its way out: they leave together, before the next wait. */
+struct leaving {
+    struct msg *msg; /* owns the packet */
+    struct str packet;
+    struct sockaddr_storage to;
+    socklen_t to_n;
+};
+
 struct dns_edge {
     struct edge edge;
     struct addr seat, to;
     int fd, port;
     struct pending pending[MAX_PENDING];
+    struct leaving leaving[PACKETS_PER_TURN];
+    size_t n_leaving;
+    char arrived[PACKETS_PER_TURN][MAX_PACKET];
 };
 
 static void pending_drop(struct pending *pending)
@@ -34,9 +45,33 @@ static void pending_drop(struct pending *pending)
     *pending = (struct pending){0};
 }
 
-static void transmit(const struct dns_edge *self, const struct pending *to, struct str packet)
+static void transmit(struct dns_edge *self)
 {
-    sendto(self->fd, packet.at, packet.n, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&to->from, to->from_n);
+    struct mmsghdr out[PACKETS_PER_TURN];
+    struct iovec parts[PACKETS_PER_TURN];
+    size_t n = self->n_leaving;
+    for (size_t i = 0; i < n; i++) {
+        struct leaving *each = &self->leaving[i];
+        parts[i] = (struct iovec){(void *)(uintptr_t)each->packet.at, each->packet.n};
+        out[i].msg_hdr =
+            (struct msghdr){.msg_name = &each->to, .msg_namelen = each->to_n, .msg_iov = &parts[i], .msg_iovlen = 1};
+    }
+    /* One that cannot leave is lost, as UDP may: it must not hold up the others. */
+    for (size_t i = 0; i < n;) {
+        int sent = sendmmsg(self->fd, out + i, (unsigned)(n - i), MSG_DONTWAIT | MSG_NOSIGNAL);
+        i += sent > 0 ? (size_t)sent : 1;
+    }
+    for (size_t i = 0; i < n; i++)
+        msg_free(self->leaving[i].msg);
+    self->n_leaving = 0;
+}
+
+/* Takes the message, which the packet lies in. */
+static void leave(struct dns_edge *self, const struct pending *to, struct msg *msg, struct str packet)
+{
+    if (self->n_leaving == PACKETS_PER_TURN) transmit(self);
+    self->leaving[self->n_leaving++] =
+        (struct leaving){.msg = msg, .packet = packet, .to = to->from, .to_n = to->from_n};
 }
 
 static void take_query(struct dns_edge *self, struct hall *hall, struct pending *from, struct str packet)
@@ -44,8 +79,8 @@ static void take_query(struct dns_edge *self, struct hall *hall, struct pending 
     struct msg *msg = msg_new(MSG_DNS_QUERY);
     enum err err = dns_read_query(&msg->arena, packet, &msg->as.dns_query, &from->id);
     if (err != OK) {
-        if (err == ERR_REFUSED) transmit(self, from, dns_write_rcode(&msg->arena, packet, DNS_NOTIMP));
-        msg_free(msg);
+        if (err == ERR_REFUSED) leave(self, from, msg, dns_write_rcode(&msg->arena, packet, DNS_NOTIMP));
+        else msg_free(msg);
         return;
     }
     msg->from = self->seat;
@@ -74,8 +109,11 @@ static void dns_send(struct edge *edge, struct hall *hall, struct msg *msg)
         struct str packet, query = {pending->packet, pending->packet_n};
         if (dns_answer_leaves(answer)) {
             if (dns_write_answer(&msg->arena, answer, pending->id, pending->max_bytes, query, &packet) != OK)
-                packet = query.n ? dns_write_rcode(&msg->arena, query, DNS_SERVFAIL) : query;
-            if (packet.n) transmit(self, pending, packet);
+                packet = query.n ? dns_write_rcode(&msg->arena, query, DNS_SERVFAIL) : (struct str){0};
+            if (packet.n) {
+                leave(self, pending, msg, packet);
+                msg = NULL;
+            }
         }
         pending_drop(pending);
     }
@@ -85,6 +123,7 @@ static void dns_send(struct edge *edge, struct hall *hall, struct msg *msg)
 static void dns_prepare(struct edge *edge, struct edge_wait *wait)
 {
     struct dns_edge *self = (struct dns_edge *)edge;
+    if (self->n_leaving) transmit(self);
     FD_SET(self->fd, &wait->read);
     if (self->fd > wait->max_fd) wait->max_fd = self->fd;
 }
@@ -92,21 +131,28 @@ static void dns_prepare(struct edge *edge, struct edge_wait *wait)
 static void dns_ready(struct edge *edge, struct hall *hall, const struct edge_wait *wait)
 {
     struct dns_edge *self = (struct dns_edge *)edge;
-    char packet[MAX_PACKET];
+    struct pending from[PACKETS_PER_TURN];
+    struct mmsghdr in[PACKETS_PER_TURN];
+    struct iovec parts[PACKETS_PER_TURN];
     if (!FD_ISSET(self->fd, &wait->read)) return;
-    for (int i = 0; i < PACKETS_PER_TURN; i++) {
-        struct pending from = {.from_n = sizeof from.from};
-        ssize_t n = recvfrom(self->fd, packet, sizeof packet, MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&from.from,
-                             &from.from_n);
-        if (n < 0 && errno != ECONNREFUSED) return; /* refused: an earlier answer's asker is gone */
-        if (n < HEADER_BYTES || n > MAX_PACKET) continue;
-        take_query(self, hall, &from, (struct str){packet, (size_t)n});
+    for (size_t i = 0; i < PACKETS_PER_TURN; i++) {
+        from[i] = (struct pending){.from_n = sizeof from[i].from};
+        parts[i] = (struct iovec){self->arrived[i], MAX_PACKET};
+        in[i].msg_hdr = (struct msghdr){
+            .msg_name = &from[i].from, .msg_namelen = from[i].from_n, .msg_iov = &parts[i], .msg_iovlen = 1};
+    }
+    int n = recvmmsg(self->fd, in, PACKETS_PER_TURN, MSG_DONTWAIT, NULL);
+    for (int i = 0; i < n; i++) {
+        if (in[i].msg_len < HEADER_BYTES || (in[i].msg_hdr.msg_flags & MSG_TRUNC)) continue;
+        from[i].from_n = in[i].msg_hdr.msg_namelen;
+        take_query(self, hall, &from[i], (struct str){self->arrived[i], in[i].msg_len});
     }
 }
 
 static void dns_free(struct edge *edge)
 {
     struct dns_edge *self = (struct dns_edge *)edge;
+    if (self->n_leaving) transmit(self);
     for (size_t i = 0; i < MAX_PENDING; i++)
         pending_drop(&self->pending[i]);
     if (self->fd >= 0) close(self->fd);

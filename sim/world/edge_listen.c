@@ -43,6 +43,7 @@ struct listen_edge {
     size_t n, room;
     struct conn *by_fd[FD_SETSIZE]; /* libmicrohttpd's ends */
     bool dirty;                     /* libmicrohttpd has something to do */
+    bool unread;                    /* it may have left something in a pair */
     bool arrived;                   /* a message for the hall came outside of ready */
 };
 
@@ -63,22 +64,31 @@ void listen_conn_abandon(struct conn *conn)
     conn->suspended = NULL;
 }
 
+/* libmicrohttpd's end of it. Without TLS that is the connection itself: a pair would double what a request costs. */
+static int inner_end(struct conn *conn)
+{
+    if (conn->ssl) return conn_open_pair(conn) ? conn->theirs : -1;
+    conn->direct = true;
+    return conn->theirs = conn->net;
+}
+
 void listen_conn_ready(struct conn *conn)
 {
+    /* libmicrohttpd wants an address; nobody asks it for that again. */
+    static const struct sockaddr end = {.sa_family = AF_UNIX};
     struct listen_edge *self = conn->owner;
-    struct sockaddr_storage peer = {0};
-    socklen_t peer_n = sizeof peer;
-    int theirs;
-    if (getpeername(conn->net, (struct sockaddr *)&peer, &peer_n) != 0 || !conn_open_pair(conn, &theirs)) {
+    int theirs = inner_end(conn);
+    if (theirs < 0) {
         conn_kill(conn);
         return;
     }
     self->by_fd[theirs] = conn;
     conn->mhd_open = true;
     self->dirty = true;
-    if (MHD_add_connection(self->daemon, theirs, (struct sockaddr *)&peer, peer_n) == MHD_YES) return;
-    self->by_fd[theirs] = NULL;
+    if (MHD_add_connection(self->daemon, theirs, &end, sizeof end) == MHD_YES) return;
+    self->by_fd[theirs] = NULL; /* it has closed it */
     conn->mhd_open = false;
+    if (conn->direct) conn->net = -1;
     conn_kill(conn);
 }
 
@@ -98,6 +108,17 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
     conn->mhd_open = false;
     conn->suspended = NULL;
     conn->flow = 0;
+    if (!conn->direct) return;
+    /* Its last moment. What was not read would make a reset of the end, and could take our answer away from the peer.
+     */
+    char unread;
+    if (recv(conn->net, &unread, 1, MSG_PEEK | MSG_DONTWAIT) > 0 && conn_take_back(conn)) {
+        conn_set_closed(conn);
+        return;
+    }
+    if (conn->direct) conn->net = -1;
+    conn->direct = false;
+    conn_kill(conn);
 }
 
 static void *on_uri(void *context, const char *uri, struct MHD_Connection *connection)
@@ -143,9 +164,19 @@ static struct str full_url(struct conn *conn)
                    str_starts(target, "/") ? "" : "/", STR_ARGS(target));
 }
 
-static enum MHD_Result answer_too_large(struct MHD_Connection *connection)
+static enum MHD_Result answer_too_large(struct conn *conn, struct MHD_Connection *connection)
 {
     static char text[] = "request body too large\n";
+    if (conn->direct) { /* and what it still sends is read, or the end would be a reset */
+        if (conn_take_back(conn)) {
+            conn_send_raw(conn,
+                          STR("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+                              "Content-Length: 23\r\n\r\n"));
+            conn_send_raw(conn, str_c(text));
+            conn_set_closed(conn);
+        }
+        return MHD_NO;
+    }
     struct MHD_Response *response = MHD_create_response_from_buffer(sizeof text - 1, text, MHD_RESPMEM_PERSISTENT);
     if (!response) return MHD_NO;
     MHD_add_response_header(response, "Content-Type", "text/plain");
@@ -170,7 +201,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     if (!conn || conn->abandoned || conn->dead) return MHD_NO;
     if (!conn->seen) {
         conn->seen = true;
-        return announces_too_much(connection, self->options.max_body) ? answer_too_large(connection) : MHD_YES;
+        return announces_too_much(connection, self->options.max_body) ? answer_too_large(conn, connection) : MHD_YES;
     }
     if (*upload_n) {
         if (conn->body.n + *upload_n > self->options.max_body) conn->too_large = true;
@@ -178,7 +209,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         *upload_n = 0;
         return MHD_YES;
     }
-    if (conn->too_large) return answer_too_large(connection);
+    if (conn->too_large) return answer_too_large(conn, connection);
     if (!conn->request) return MHD_NO;
     struct msg *msg = conn->request;
     MHD_get_connection_values(connection, MHD_HEADER_KIND, on_header, msg);
@@ -204,20 +235,61 @@ static size_t keep_escapes(void *context, struct MHD_Connection *connection, cha
     return strlen(text);
 }
 
-static void pump_expected(struct listen_edge *self, int64_t now_ms)
+/* What libmicrohttpd may do at its ends of pairs, which nobody need look up: it may read where bytes were put in, and
+ * write as long as that gets anywhere. What it has left unread is looked for once, at the end. */
+static bool claim(struct listen_edge *self, fd_set *read, fd_set *write, int max_fd, bool *ret_writes)
 {
-    for (size_t i = 0; i < self->n; i++)
-        if (self->conns[i]->expects_out) conn_pump_out(self->conns[i], now_ms);
+    struct timeval at_once = {0};
+    fd_set all = *read;
+    bool any = false;
+    FD_ZERO(read);
+    for (size_t i = 0; i < self->n; i++) {
+        struct conn *conn = self->conns[i];
+        if (!conn->mhd_open) continue;
+        if (FD_ISSET(conn->theirs, write)) any = *ret_writes = true;
+        if (!conn->fed || !FD_ISSET(conn->theirs, &all)) continue;
+        FD_SET(conn->theirs, read);
+        conn->fed = false;
+        any = self->unread = true;
+    }
+    if (any || !self->unread || max_fd < 0) return any;
+    *read = all;
+    self->unread = select(max_fd + 1, read, NULL, NULL, &at_once) > 0;
+    if (!self->unread) FD_ZERO(read);
+    return self->unread;
 }
 
-/* Lets libmicrohttpd work until it waits for the outside again. Its own sockets are all ends of pairs, so nobody else
- * need watch them: whoever writes into a pair sets `dirty`. */
+/* Sockets of peers, on the other hand, have to be asked. */
+static bool look(fd_set *read, fd_set *write, fd_set *except, int max_fd)
+{
+    struct timeval at_once = {0};
+    if (max_fd >= 0 && select(max_fd + 1, read, write, except, &at_once) > 0) return true;
+    FD_ZERO(read);
+    FD_ZERO(write);
+    FD_ZERO(except);
+    return false;
+}
+
+/* Takes out of the pairs what libmicrohttpd wrote. */
+static bool pump_written(struct listen_edge *self, const fd_set *written, int64_t now_ms)
+{
+    bool moved = false;
+    for (size_t i = 0; i < self->n; i++) {
+        struct conn *conn = self->conns[i];
+        if (conn->ours >= 0 && (!conn->mhd_open || FD_ISSET(conn->theirs, written)))
+            moved = conn_pump_out(conn, now_ms) || moved;
+    }
+    return moved;
+}
+
+/* Lets libmicrohttpd work until it waits for the outside again. Nobody else need watch its ends of pairs: whoever
+ * writes into one sets `dirty`. */
 static void run_mhd(struct listen_edge *self, int64_t now_ms)
 {
+    bool stuck = false; /* what it wrote got nowhere: the peer does not read */
     for (int round = 0; round < MHD_ROUNDS; round++) {
         fd_set read, write, except;
         int max_fd = -1;
-        struct timeval at_once = {0};
         MHD_UNSIGNED_LONG_LONG timeout_ms = 1;
         FD_ZERO(&read);
         FD_ZERO(&write);
@@ -225,21 +297,17 @@ static void run_mhd(struct listen_edge *self, int64_t now_ms)
         self->dirty = false;
         if (MHD_get_fdset2(self->daemon, &read, &write, &except, &max_fd, FD_SETSIZE) != MHD_YES) return;
         bool pending = MHD_get_timeout(self->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0;
-        int n = max_fd < 0 ? 0 : select(max_fd + 1, &read, &write, &except, &at_once);
+        bool writes = false;
+        if (self->tls) FD_ZERO(&except);
+        if (stuck) FD_ZERO(&write);
+        bool some = self->tls ? claim(self, &read, &write, max_fd, &writes) : look(&read, &write, &except, max_fd);
         /* The first round is never left out: a connection that was resumed since shows in neither of the two (0.9.75).
          */
-        if (n <= 0 && !pending && round > 0) break;
-        if (n <= 0) {
-            FD_ZERO(&read);
-            FD_ZERO(&write);
-            FD_ZERO(&except);
-        }
+        if (!some && !pending && round > 0) return;
         MHD_run_from_select(self->daemon, &read, &write, &except);
-        pump_expected(self, now_ms);
-        if (round == MHD_ROUNDS - 1) self->dirty = true;
+        stuck = !pump_written(self, &write, now_ms) && writes;
     }
-    for (size_t i = 0; i < self->n; i++)
-        if (!self->dirty) self->conns[i]->expects_out = false;
+    self->dirty = true;
 }
 
 /* ---- Answers ---- */
@@ -278,10 +346,30 @@ static bool queue_answer(struct conn *conn, struct msg *msg)
     struct MHD_Connection *connection = conn->suspended;
     conn->suspended = NULL;
     conn->flow = 0;
-    conn->expects_out = true;
     conn->owner->dirty = true;
     MHD_resume_connection(connection);
     return true;
+}
+
+/* On a connection that was taken back, whose last answer this is. Takes the message. */
+static void send_answer(struct conn *conn, struct msg *msg)
+{
+    const struct http_response *answer = &msg->as.response;
+    bool bodiless = answer->status < 200 || answer->status == 204 || answer->status == 304;
+    struct buf text = {.arena = &msg->arena};
+    buf_fmt(&text, "HTTP/1.1 %d %s\r\n", answer->status, MHD_get_reason_phrase_for((unsigned)answer->status));
+    for (size_t i = 0; answer->headers && i < answer->headers->n; i++) {
+        const struct header *header = &answer->headers->at[i];
+        if (!is_ours(header->name) && !str_is_nocase(header->name, "Connection"))
+            buf_fmt(&text, "%.*s: %.*s\r\n", STR_ARGS(header->name), STR_ARGS(header->value));
+    }
+    buf_add_c(&text, "Connection: close\r\n");
+    if (!bodiless) buf_fmt(&text, "Content-Length: %zu\r\n", answer->body.n);
+    buf_add_c(&text, "\r\n");
+    if (!bodiless && !conn->is_head) buf_add(&text, answer->body);
+    conn_send_raw(conn, buf_str(&text));
+    conn->inner_ended = true;
+    msg_free(msg);
 }
 
 static void answer_with_status(struct conn *conn, struct msg *msg, int64_t now_ms)
@@ -297,7 +385,12 @@ static void answer_with_status(struct conn *conn, struct msg *msg, int64_t now_m
     conn->slow_from_ms = now_ms;
     conn->slow_over_ms = response->delivery.over_ms;
     if (conn->how == DELIVER_SLOW && conn->slow_over_ms <= 0) conn->how = DELIVER_WHOLE;
-    if (!queue_answer(conn, msg)) conn_set_reset(conn);
+    if (conn->direct && conn->how != DELIVER_WHOLE) {
+        if (conn_take_back(conn)) send_answer(conn, msg);
+        else msg_free(msg);
+    } else if (!queue_answer(conn, msg) && conn_take_back(conn)) {
+        conn_set_reset(conn);
+    }
 }
 
 static struct conn *asked_by(const struct listen_edge *self, uint64_t flow)
@@ -322,6 +415,7 @@ static void listen_send(struct edge *edge, struct hall *hall, struct msg *msg)
         return;
     }
     msg_free(msg);
+    if (!conn_take_back(conn)) return;
     if (how == DELIVER_HANG) {
         conn_set_hanging(conn);
     } else if (how == DELIVER_CLOSED || how == DELIVER_GARBAGE) {
@@ -341,6 +435,7 @@ static enum err open_listener(struct listen_edge *self)
     int one = 1;
     socklen_t n = self->address_n;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* who is accepted inherits it */
     if (fd >= FD_SETSIZE || bind(fd, (struct sockaddr *)&self->address, self->address_n) != 0 || listen(fd, 512) != 0 ||
         getsockname(fd, (struct sockaddr *)&self->address, &n) != 0) {
         int kept = fd >= FD_SETSIZE ? EMFILE : errno;
@@ -382,7 +477,6 @@ static bool greet_badly(struct conn *conn, enum handshake handshake)
 
 static void add_conn(struct listen_edge *self, int fd, int64_t now_ms)
 {
-    int one = 1;
     struct conn *conn = calloc(1, sizeof *conn);
     if (self->n == self->room) {
         self->room = self->room ? self->room * 2 : 16;
@@ -392,7 +486,6 @@ static void add_conn(struct listen_edge *self, int fd, int64_t now_ms)
         fputs("acmedrill: out of memory\n", stderr);
         abort();
     }
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     *conn = (struct conn){.owner = self, .net = fd, .ours = -1, .phase = CONN_OPEN, .deadline_ms = ACTOR_IDLE};
     self->conns[self->n++] = conn;
     enum handshake handshake = choose_handshake(self);
@@ -463,7 +556,8 @@ static void listen_prepare(struct edge *edge, struct edge_wait *wait)
     if (self->listener < 0 && now_ms + ACCEPT_PAUSE_MS < wait->due_ms && !self->options.refuses)
         wait->due_ms = now_ms + ACCEPT_PAUSE_MS;
     for (size_t i = 0; i < self->n; i++)
-        conn_prepare(self->conns[i], now_ms, wait);
+        if (!self->conns[i]->direct) conn_prepare(self->conns[i], now_ms, wait);
+    if (!self->tls) MHD_get_fdset2(self->daemon, &wait->read, &wait->write, &wait->except, &wait->max_fd, FD_SETSIZE);
     if (self->arrived || self->dirty) wait->due_ms = now_ms;
 }
 
@@ -475,8 +569,13 @@ static void listen_ready(struct edge *edge, struct hall *hall, const struct edge
     for (size_t i = 0; i < self->n; i++) {
         struct conn *conn = self->conns[i];
         if (conn->dead) continue;
+        if (conn->direct) {
+            if (FD_ISSET(conn->net, &wait->read) || FD_ISSET(conn->net, &wait->write)) self->dirty = true;
+            continue;
+        }
         conn_pump(conn, now_ms, FD_ISSET(conn->net, &wait->read), FD_ISSET(conn->net, &wait->write));
-        if (conn->expects_out) self->dirty = true;
+        if (conn->fed || conn->drained) self->dirty = true;
+        conn->drained = false;
     }
     if (self->listener >= 0 && FD_ISSET(self->listener, &wait->read)) accept_all(self, now_ms);
     if (self->dirty) run_mhd(self, now_ms);
@@ -543,6 +642,7 @@ static enum err make_context(struct str chain, const struct key *key, SSL_CTX **
     SSL_CTX_set_mode(tls,
                      SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_num_tickets(tls, 1);
+    SSL_CTX_set_read_ahead(tls, 1); /* a record by one read */
     SSL_CTX_set_session_id_context(tls, (const unsigned char *)"acmedrill", 9);
     SSL_CTX_set_alpn_select_cb(tls, choose_alpn, NULL);
     return load_chain(tls, chain) && load_key(tls, key) ? OK : ERR_CRYPTO;
@@ -603,10 +703,10 @@ enum err edge_listen_new(const struct edge_listen_options *options, struct edge 
     self->options.certificate_pem = self->options.expired_pem = self->options.other_name_pem = (struct str){0};
     self->options.key = NULL;
     self->daemon =
-        MHD_start_daemon(MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, self,
-                         MHD_OPTION_URI_LOG_CALLBACK, on_uri, self, MHD_OPTION_NOTIFY_COMPLETED, on_completed, self,
-                         MHD_OPTION_NOTIFY_CONNECTION, on_connection, self, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes,
-                         NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)FD_SETSIZE, MHD_OPTION_END);
+        MHD_start_daemon(MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO, 0, NULL, NULL, on_request,
+                         self, MHD_OPTION_URI_LOG_CALLBACK, on_uri, self, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+                         self, MHD_OPTION_NOTIFY_CONNECTION, on_connection, self, MHD_OPTION_UNESCAPE_CALLBACK,
+                         keep_escapes, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)FD_SETSIZE, MHD_OPTION_END);
     if (!self->daemon) {
         err = ERR_IO;
         goto fail;

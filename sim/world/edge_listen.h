@@ -2,7 +2,8 @@
  *
  * OpenSSL ends TLS and hands libmicrohttpd the plain bytes over one end of a socketpair (MHD_add_connection, no listen
  * socket); the pump between them acts out a response's delivery on the real socket: reset, close, hang, truncation at
- * byte n, slow drip, garbage. Loopback unless told otherwise. */
+ * byte n, slow drip, garbage. A connection without TLS is libmicrohttpd's until there is such a thing to act out.
+ * Loopback unless told otherwise. */
 #ifndef WORLD_EDGE_LISTEN_H
 #define WORLD_EDGE_LISTEN_H
 

@@ -1,6 +1,7 @@
 #include "world/listen_conn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,14 +85,19 @@ void conn_close_pair(struct conn *conn)
     if (conn->ours < 0) return;
     close(conn->ours);
     conn->ours = -1;
+    conn->fed = true;
     listen_conn_abandon(conn);
 }
 
 void conn_kill(struct conn *conn)
 {
+    conn->dead = true;
+    if (conn->direct) {
+        listen_conn_abandon(conn);
+        return;
+    }
     if (conn->net >= 0) close(conn->net);
     conn->net = -1;
-    conn->dead = true;
     conn_close_pair(conn);
 }
 
@@ -131,7 +137,7 @@ void conn_send_raw(struct conn *conn, struct str bytes)
     backlog_add(&conn->out, bytes.at, bytes.n);
 }
 
-bool conn_open_pair(struct conn *conn, int *ret_theirs)
+bool conn_open_pair(struct conn *conn)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) return false;
@@ -141,8 +147,23 @@ bool conn_open_pair(struct conn *conn, int *ret_theirs)
         return false;
     }
     conn->ours = pair[0];
-    *ret_theirs = pair[1];
+    conn->theirs = pair[1];
     return true;
+}
+
+bool conn_take_back(struct conn *conn)
+{
+    if (!conn->direct) return true;
+    int net = fcntl(conn->net, F_DUPFD_CLOEXEC, 0);
+    if (net >= FD_SETSIZE) {
+        close(net);
+        net = -1;
+    }
+    conn->direct = false;
+    conn->net = net;
+    listen_conn_abandon(conn);
+    if (net < 0) conn_kill(conn);
+    return net >= 0;
 }
 
 /* Everything has left: an orderly end. The socket stays a moment, because closing it with unread bytes would reset it
@@ -232,6 +253,12 @@ bool conn_pump_out(struct conn *conn, int64_t now_ms)
             if (written > 0) sent = (size_t)written;
         }
         if (sent < (size_t)n) backlog_add(&conn->out, piece + sent, (size_t)n - sent);
+        if ((size_t)n == sizeof piece) continue;
+        if (!conn->mhd_open) { /* that was all, for good */
+            conn->inner_ended = true;
+            conn_close_pair(conn);
+        }
+        break;
     }
     flush_out(conn, now_ms);
     return moved;
@@ -245,7 +272,7 @@ static bool flush_in(struct conn *conn)
         if (n == AGAIN) return false;
         if (n < 0) break; /* libmicrohttpd has closed: an answer may still be on its way out */
         conn->in.from += (size_t)n;
-        conn->expects_out = true;
+        conn->fed = true;
     }
     backlog_drop(&conn->in);
     return true;
@@ -256,7 +283,7 @@ static void peer_ended(struct conn *conn, int64_t now_ms)
     conn->net_ended = true;
     if (conn->ours >= 0) shutdown(conn->ours, SHUT_WR);
     conn->deadline_ms = now_ms + HALF_CLOSED_MS;
-    conn->expects_out = true;
+    conn->fed = true;
 }
 
 /* Usually the pair takes all at once. */
@@ -264,7 +291,7 @@ static void put_in(struct conn *conn, const char *at, size_t n)
 {
     ssize_t sent = plain_result(send(conn->ours, at, n, MSG_DONTWAIT | MSG_NOSIGNAL));
     if (sent == FAILED) return;
-    conn->expects_out = true;
+    conn->fed = true;
     if (sent < 0) sent = 0;
     if ((size_t)sent < n) backlog_add(&conn->in, at + sent, n - (size_t)sent);
 }
@@ -286,6 +313,7 @@ static void pump_in(struct conn *conn, int64_t now_ms)
             return;
         }
         put_in(conn, piece, (size_t)n);
+        if ((size_t)n < sizeof piece && !(conn->ssl && SSL_has_pending(conn->ssl))) return; /* that was all */
     }
     conn->more_to_read = true;
 }
@@ -333,7 +361,7 @@ void conn_pump(struct conn *conn, int64_t now_ms, bool net_readable, bool net_wr
     if (net_readable || net_writable || conn->more_to_read || waiting(&conn->in)) pump_in(conn, now_ms);
     if (conn->dead) return;
     if (waiting(&conn->out) || (conn->inner_ended && conn->phase == CONN_OPEN)) {
-        if (flush_out(conn, now_ms)) conn->expects_out = true;
+        if (flush_out(conn, now_ms)) conn->drained = true;
     }
 }
 

@@ -1,6 +1,7 @@
-/* One accepted connection of edge_listen: the real socket (with TLS or without) on one side, one end of a socketpair on
- * the other, and the pump between them, which acts out deliveries. libmicrohttpd reads and writes the other end and
- * knows of none of this. */
+/* One accepted connection of edge_listen: the real socket with TLS on one side, one end of a socketpair on the other,
+ * and the pump between them, which acts out deliveries. libmicrohttpd reads and writes the other end and knows of none
+ * of this. Without TLS it has the socket itself (direct), until a delivery is to be acted out: then the socket is taken
+ * back, and its last answer is our own. */
 #ifndef WORLD_LISTEN_CONN_H
 #define WORLD_LISTEN_CONN_H
 
@@ -20,13 +21,16 @@ struct backlog {
 struct conn {
     struct listen_edge *owner;
     int net, ours;                                        /* the socket; our end of the pair. -1: closed */
+    int theirs;                                           /* libmicrohttpd's end; means nothing unless mhd_open */
     SSL *ssl;                                             /* NULL: plain */
     enum { CONN_HANDSHAKE, CONN_OPEN, CONN_DRAIN } phase; /* drain: read and forget until the peer closes */
     bool wants_write;                                     /* TLS cannot go on before the socket takes bytes */
     bool net_ended;                                       /* the peer will send no more */
     bool inner_ended;                                     /* nothing more will come for the peer but the backlog */
-    bool expects_out;                                     /* libmicrohttpd may have written */
+    bool fed;                                             /* bytes, or an end, were put in for libmicrohttpd */
+    bool drained;                                         /* the peer takes bytes again, so it may go on writing */
     bool more_to_read;                                    /* stopped for fairness, TLS may hold decrypted bytes */
+    bool direct;                                          /* libmicrohttpd has `net`, and closes it */
     bool dead;                                            /* to be freed once libmicrohttpd has let go */
     struct backlog in, out;
     int64_t deadline_ms; /* ACTOR_IDLE: none */
@@ -51,8 +55,11 @@ void conn_pump(struct conn *conn, int64_t now_ms, bool net_readable, bool net_wr
 bool conn_pump_out(struct conn *conn, int64_t now_ms);
 /* Adds what this connection waits for. */
 void conn_prepare(const struct conn *conn, int64_t now_ms, struct edge_wait *wait);
-/* Opens the pair; *ret_theirs is libmicrohttpd's end. */
-bool conn_open_pair(struct conn *conn, int *ret_theirs);
+/* Opens the pair. */
+bool conn_open_pair(struct conn *conn);
+/* Takes a direct connection back from libmicrohttpd, to act on its socket. false: it could not, and the connection
+ * ends. */
+bool conn_take_back(struct conn *conn);
 
 void conn_set_reset(struct conn *conn);   /* RST, at once */
 void conn_set_closed(struct conn *conn);  /* a clean end once the backlog has left */
