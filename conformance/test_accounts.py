@@ -381,17 +381,17 @@ def test_pre_authorization(client):
 
 
 @pytest.mark.parametrize(
-    "identifier,kind",
+    "identifier,status,kind",
     [
-        (("*.example.test",), "malformed"),
-        (("a.example.test", "mail"), "unsupportedIdentifier"),
-        (("a..example.test",), "rejectedIdentifier"),
-        (("",), "malformed"),
+        (("*.example.test",), 400, "malformed"),
+        (("a.example.test", "mail"), 400, "unsupportedIdentifier"),
+        (("a..example.test",), 403, "rejectedIdentifier"),
+        (("",), 400, "malformed"),
     ],
     ids=str,
 )
-def test_pre_authorization_refused(client, identifier, kind):
-    new_authz(client, *identifier).refused(400, kind)
+def test_pre_authorization_refused(client, identifier, status, kind):
+    new_authz(client, *identifier).refused(status, kind)
     new_authz(client, "a.example.test").ok(201)
 
 

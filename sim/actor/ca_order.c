@@ -327,7 +327,8 @@ void authz_new(struct visit *visit)
         why = "a wildcard name is authorized in an order only";
     }
     if (why) {
-        answer_refuse(&visit->answer, turn, 0, type, "\"%.*s\": %s", STR_ARGS(identifier.value), why);
+        int status = str_is(str_c(type), "rejectedIdentifier") ? 403 : 0; /* section 7.4.1: unwilling */
+        answer_refuse(&visit->answer, turn, status, type, "\"%.*s\": %s", STR_ARGS(identifier.value), why);
         return;
     }
     if (!terms_accepted(visit) || !limit_authz(visit, wish.name)) return;

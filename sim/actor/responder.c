@@ -438,10 +438,19 @@ static void on_dns_query(struct responder *responder, struct turn *turn, const s
     }
 }
 
+/* What a name in a hello stands for: itself, or the address whose reverse-mapping name it is (RFC 8738 section 6). */
+static struct str provisioned_name(const struct responder *responder, struct str place)
+{
+    for (size_t i = responder->n_book; i-- > 0;)
+        if (responder->book[i].type == CHALLENGE_TLS_ALPN_01 && str_eq(responder->book[i].place, place))
+            return responder->book[i].name;
+    return place;
+}
+
 static void on_tls_hello(struct responder *responder, struct turn *turn, const struct msg *in)
 {
-    struct str name = lower(turn->arena, in->as.tls_hello.name);
-    struct answer_values values = {.name = name, .place = name};
+    struct str place = lower(turn->arena, in->as.tls_hello.name), name = provisioned_name(responder, place);
+    struct answer_values values = {.name = name, .place = place};
     bool challenge = str_is(in->as.tls_hello.alpn, "acme-tls/1");
     struct track *track = challenge ? find_track(responder, CHALLENGE_TLS_ALPN_01, name) : NULL;
     const struct answer *answer =
@@ -455,7 +464,7 @@ static void on_tls_hello(struct responder *responder, struct turn *turn, const s
         return;
     }
     struct msg *msg = outbox_post(turn->out, MSG_TLS_ANSWER, in->from, in->flow);
-    values.proof = proof_at(responder, CHALLENGE_TLS_ALPN_01, name);
+    values.proof = proof_at(responder, CHALLENGE_TLS_ALPN_01, place);
     answer_tls(msg, answer, &values, responder->speed, challenge);
 }
 

@@ -419,6 +419,21 @@ static void test_redirect_loop(void **state)
     stage_free(s);
 }
 
+/* RFC 8738 section 6: the hello has the reverse-mapping name, the certificate the address. */
+static void test_tls_of_an_address(void **state)
+{
+    (void)state;
+    struct stage *s = stage_new();
+    open_stage(s);
+    provision_as(s, "tls-alpn-01", "1.2.0.192.in-addr.arpa", "tok", "0123456789abcdef0123456789abcdef", false);
+    ask_tls(s, "1.2.0.192.IN-ADDR.arpa", "acme-tls/1");
+    assert_str(s->said->as.tls_answer.san, "a.example.test"); /* whatever was provisioned there */
+    assert_true(str_is(s->said->as.tls_answer.digest, "0123456789abcdef0123456789abcdef"));
+    ask_tls(s, "2.2.0.192.in-addr.arpa", "acme-tls/1");
+    assert_str(s->said->as.tls_answer.san, "2.2.0.192.in-addr.arpa");
+    stage_free(s);
+}
+
 static void test_tls(void **state)
 {
     (void)state;
@@ -615,6 +630,7 @@ int main(void)
         cmocka_unit_test(test_redirect_ends_at_the_proof),
         cmocka_unit_test(test_redirect_loop),
         cmocka_unit_test(test_tls),
+        cmocka_unit_test(test_tls_of_an_address),
         cmocka_unit_test(test_outside),
         cmocka_unit_test(test_outside_tls),
         cmocka_unit_test(test_refuses_what_comes_next),

@@ -1,6 +1,7 @@
 /* From records to deeds. One walk over the history: a request is understood by what earlier replies handed out, a reply
  * by the request that it answers. */
 #include "oracle/view.h"
+#include "acme/address.h"
 #include "acme/json.h"
 #include "acme/x509.h"
 
@@ -590,15 +591,20 @@ static void note_fetch(struct walk *walk, const struct event *event, struct thin
     story->fetched_ms = event->t_ms;
 }
 
+static bool is_named(struct walk *walk, const struct thing *thing, struct str name)
+{
+    struct str own = thing->name;
+    if (str_starts(own, "*.")) own = (struct str){own.at + 2, own.n - 2};
+    return str_eq(own, name) || (address_canonical(own) && str_eq(address_reverse(&walk->view->arena, own), name));
+}
+
 /* The newest challenge of that type for that name: DNS and TLS queries carry no token. */
-static struct thing *thing_of_name(const struct walk *walk, enum challenge_type type, struct str name)
+static struct thing *thing_of_name(struct walk *walk, enum challenge_type type, struct str name)
 {
     for (size_t i = walk->view->n_things; i-- > 0;) {
         struct thing *thing = walk->view->things[i];
-        struct str own = thing->name;
-        if (str_starts(own, "*.")) own = (struct str){own.at + 2, own.n - 2};
-        if (thing->object == OBJECT_CHALLENGE && thing->challenge_known && thing->type == type && str_eq(own, name) &&
-            thing->status != STATUS_NONE)
+        if (thing->object == OBJECT_CHALLENGE && thing->challenge_known && thing->type == type &&
+            thing->status != STATUS_NONE && is_named(walk, thing, name))
             return thing;
     }
     return NULL;

@@ -139,6 +139,12 @@ const char *profile_differs(const struct profile *given, const struct profile *b
         DECISION("external_account_required", external_account_required),
         DECISION("external_accounts", n_external_accounts),
         DECISION("pre_authorization", pre_authorization),
+        DECISION("ip_identifiers", certs.ip_identifiers),
+        DECISION("alternate_chains", certs.alternate_chains),
+        DECISION("certificate_lifetime", certificate_lifetime_ms),
+        DECISION("renewal_window", certs.renewal_to),
+        DECISION("renewal_retry_after", certs.renewal_again_ms),
+        DECISION("orders_per_page", orders_per_page),
 #undef DECISION
     };
     for (size_t i = 0; i < COUNTOF(decisions); i++)

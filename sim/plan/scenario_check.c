@@ -1,4 +1,5 @@
 /* What only the whole case shows: contradictions, what can never apply, and where a case can run. */
+#include "acme/address.h"
 #include "base/when.h"
 #include "plan/parts.h"
 
@@ -195,6 +196,9 @@ static struct str unfit_for_client(struct arena *arena, const struct scenario *s
     if (scenario->client.n_steps) return STR("client.steps are for our own client: a program under test takes its own");
     if (!habits_polite(&scenario->client.habits))
         return STR("client.habits are for our own client: a program under test has its own");
+    for (size_t i = 0; i < scenario->n_identifiers; i++)
+        if (address_canonical(scenario->identifiers[i]))
+            return STR("an address is ordered, and adapters are told DNS names only");
     for (int t = 0; t < CHALLENGE_TYPE_COUNT; t++)
         if (t != CHALLENGE_HTTP_01 && offered(scenario, (enum challenge_type)t) && answers_ok(&scenario->answers[t]))
             return str_fmt(arena, "%s answers \"ok\": of a program under test only http-01 can be fetched",

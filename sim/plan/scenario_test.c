@@ -423,6 +423,8 @@ static void test_where_it_can_run(void **state)
     unfit("\"ca\": {\"replies\": {\"finalize\": [{\"status\": 500}]}}", MODE_CLIENT, NULL);
     unfit("\"ca\": {\"replies\": {\"finalize\": []}}", MODE_SERVER, NULL);
     unfit("\"client\": {\"steps\": [\"obtain\"]}", MODE_CLIENT, "client.steps");
+    unfit("\"given\": {\"identifiers\": [\"127.0.0.1\"]}", MODE_CLIENT, "an address is ordered");
+    unfit("\"given\": {\"identifiers\": [\"127.0.0.1\"]}", MODE_SERVER, NULL);
     unfit("\"client\": {\"steps\": [\"obtain\"]}", MODE_SERVER, NULL);
     unfit("\"client\": {\"habits\": [\"never-polls\"]}", MODE_CLIENT, "client.habits");
     unfit("\"client\": {\"on_failure\": \"fall back\"}", MODE_CLIENT, NULL);
