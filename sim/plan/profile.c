@@ -140,6 +140,7 @@ const char *profile_differs(const struct profile *given, const struct profile *b
         DECISION("external_accounts", n_external_accounts),
         DECISION("pre_authorization", pre_authorization),
         DECISION("ip_identifiers", certs.ip_identifiers),
+        DECISION("revocation_reasons", certs.revocation_reasons),
         DECISION("alternate_chains", certs.alternate_chains),
         DECISION("certificate_lifetime", certificate_lifetime_ms),
         DECISION("renewal_window", certs.renewal_to),

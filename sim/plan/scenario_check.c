@@ -211,6 +211,10 @@ static struct str unfit_for_server(struct arena *arena, const struct scenario *s
     const struct answers *http = &scenario->answers[CHALLENGE_HTTP_01];
     if (scenario->has_replies) return STR("ca.replies: a server under test cannot be told what to say");
     if (scenario->n_rules) return STR("ca.faults: a server under test cannot be told what to break");
+    for (size_t i = 0; i < scenario->n_identifiers; i++)
+        if (address_canonical(scenario->identifiers[i]) && !str_is(scenario->identifiers[i], "127.0.0.1"))
+            return str_fmt(arena, "%.*s is ordered, and our responder answers on 127.0.0.1 only",
+                           STR_ARGS(scenario->identifiers[i]));
     for (int t = 0; t < CHALLENGE_TYPE_COUNT; t++)
         if (t != CHALLENGE_HTTP_01 && scenario->answers[t].n)
             return str_fmt(arena, "responder.%s: only http-01 answers can be served to a server under test",
