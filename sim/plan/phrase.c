@@ -3,7 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
-/* Deeds with their objects. `types`: the object may also be a challenge type by name. */
+/* Deeds with their objects; of two that are as near to a slip the first is suggested. `types`: the object may also be a
+ * challenge type by name. */
 static const struct {
     enum deed deed;
     enum party party;
@@ -38,9 +39,9 @@ static const struct {
     {DEED_FAILS,                PARTY_CA,     "ca fails",           "challenge",           true },
     {DEED_REPORTS_CHALLENGE,    PARTY_CA,     "ca reports",         "challenge",           true },
     {DEED_REPORTS_AUTHZ,        PARTY_CA,     "ca reports",         "authz",               false},
+    {DEED_REPORTS_ORDERS,       PARTY_CA,     "ca reports",         "orders",              false},
     {DEED_REPORTS_ORDER,        PARTY_CA,     "ca reports",         "order",               false},
     {DEED_REPORTS_ACCOUNT,      PARTY_CA,     "ca reports",         "account",             false},
-    {DEED_REPORTS_ORDERS,       PARTY_CA,     "ca reports",         "orders",              false},
     {DEED_REPORTS_RENEWAL,      PARTY_CA,     "ca reports",         "renewal information", false},
     {DEED_REPORTS_CERTIFICATE,  PARTY_CA,     "ca reports",         "certificate",         false},
     {DEED_FINDS_NO_ACCOUNT,     PARTY_CA,     "ca finds",           "no account",          false},
