@@ -264,7 +264,7 @@ void ca_move_or_error(struct ca *ca, struct turn *turn, struct subject *subject,
 }
 
 /* --- ca.faults --- */
-static void subject_name(struct rule_subject *subject, const struct ca_authz *authz, struct arena *arena)
+static void subject_name(struct fault_rule_subject *subject, const struct ca_authz *authz, struct arena *arena)
 {
     if (subject->n_names == COUNTOF(subject->names)) return;
     subject->names[subject->n_names++] =
@@ -272,26 +272,26 @@ static void subject_name(struct rule_subject *subject, const struct ca_authz *au
 }
 
 /* Every rule counts every reply that concerns it, also when another rule acts. */
-static const struct fault *fault_for(struct ca *ca, const struct rule_subject *subject)
+static const struct fault *fault_for(struct ca *ca, const struct fault_rule_subject *subject)
 {
     const struct scenario *scenario = ca->options.scenario;
     const struct fault *fault = NULL;
     for (size_t i = 0; scenario && i < scenario->n_rules; i++) {
-        const struct rule *rule = &scenario->rules[i];
-        if (!rule_concerns(rule, subject)) continue;
-        if (rule_takes(rule, ++ca->concerned[i]) && !fault) fault = rule->fault;
+        const struct fault_rule *rule = &scenario->rules[i];
+        if (!fault_rule_concerns(rule, subject)) continue;
+        if (fault_rule_takes(rule, ++ca->concerned[i]) && !fault) fault = rule->fault;
     }
     return fault;
 }
 
 const struct fault *ca_connection_fault(struct actor *actor)
 {
-    return fault_for((struct ca *)actor, &(struct rule_subject){.where = REQUEST_CONNECT});
+    return fault_for((struct ca *)actor, &(struct fault_rule_subject){.where = REQUEST_CONNECT});
 }
 
 static const struct fault *visit_fault(const struct visit *visit)
 {
-    struct rule_subject subject = {.where = visit->name, .account = visit->account ? (int)visit->account->id : 0};
+    struct fault_rule_subject subject = {.where = visit->name, .account = visit->account ? (int)visit->account->id : 0};
     if (visit->authz) subject_name(&subject, visit->authz, visit->turn->arena);
     for (uint32_t i = 0; visit->order && i < visit->order->n_links; i++)
         subject_name(&subject, visit->order->links[i].authz, visit->turn->arena);

@@ -1,10 +1,10 @@
 /* ca.faults: which replies the CA marks with a fault. What the fault does is the gate's, and not tested here. */
 #include "actor/ca_bench_test.h"
 
-static struct rule *add_rule(struct desk *desk, const char *fault, enum request_name where)
+static struct fault_rule *add_rule(struct desk *desk, const char *fault, enum request_name where)
 {
-    struct rule *rule = &desk->scenario.rules[desk->scenario.n_rules++];
-    *rule = (struct rule){.fault = fault_find(str_c(fault)), .where = where, .nth = 1, .every = 1, .times = 1};
+    struct fault_rule *rule = &desk->scenario.rules[desk->scenario.n_rules++];
+    *rule = (struct fault_rule){.fault = fault_find(str_c(fault)), .where = where, .nth = 1, .every = 1, .times = 1};
     assert_non_null(rule->fault);
     return rule;
 }
@@ -57,7 +57,8 @@ static void test_by_name_and_account(void **state)
 {
     (void)state;
     struct desk *desk = desk_new("rfc8555");
-    struct rule *named = add_rule(desk, "no-link", REQUEST_ANY), *second = add_rule(desk, "html", REQUEST_NEW_ACCOUNT);
+    struct fault_rule *named = add_rule(desk, "no-link", REQUEST_ANY),
+                      *second = add_rule(desk, "html", REQUEST_NEW_ACCOUNT);
     named->name = STR("*.example.test");
     named->times = 0;
     second->account = 2;

@@ -13,7 +13,7 @@ void ca_read(const struct desk *desk, struct node node, struct scenario *scenari
 void faults_read(const struct desk *desk, struct node node, struct scenario *scenario);
 void faults_check(const struct desk *desk, struct node node, const struct scenario *scenario);
 /* the fault no-nonce meets the 2nd reply to "new order", then each 2nd, 3 times */
-struct str fault_rule_words(struct arena *arena, const struct rule *rule);
+struct str fault_rule_words(struct arena *arena, const struct fault_rule *rule);
 void client_read(const struct desk *desk, struct node node, struct scenario *scenario);
 /* Appends. */
 void expect_read(const struct desk *desk, struct node node, struct scenario *scenario);

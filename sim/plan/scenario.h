@@ -6,9 +6,9 @@
 #ifndef PLAN_SCENARIO_H
 #define PLAN_SCENARIO_H
 
+#include "plan/fault_rule.h"
 #include "plan/phrase.h"
 #include "plan/profile.h"
-#include "plan/rule.h"
 
 enum {
     SCENARIO_MAX_NAMES = 16,
@@ -269,7 +269,7 @@ struct scenario {
     struct answers answers[CHALLENGE_TYPE_COUNT];
     struct replies replies[REQUEST_COUNT];
     bool has_replies;
-    struct rule rules[SCENARIO_MAX_RULES]; /* ca.faults; of several that take a reply the first acts */
+    struct fault_rule rules[SCENARIO_MAX_RULES]; /* ca.faults; of several that take a reply the first acts */
     size_t n_rules;
     struct client_plan client;
     struct str *unless;

@@ -3,13 +3,13 @@
 #include "plan/parts.h"
 #include "wire/msg.h"
 
-static void read_rule(const struct desk *desk, struct node node, struct rule *rule)
+static void read_rule(const struct desk *desk, struct node node, struct fault_rule *rule)
 {
     static const char *const keys[] = {"fault", "where", "name", "account", "nth", "every", "times", "note"};
     struct node member;
     int64_t number;
     size_t n, i;
-    *rule = (struct rule){.where = REQUEST_ANY, .nth = 1, .every = 1, .times = 1};
+    *rule = (struct fault_rule){.where = REQUEST_ANY, .nth = 1, .every = 1, .times = 1};
     if (!node_object(desk, node, "a fault and where it acts, such as {\"fault\": \"no-nonce\", \"where\": \"any\"},"))
         return;
     node_keys(desk, node, "key in a fault", keys, COUNTOF(keys));
@@ -69,7 +69,7 @@ static const char *ordinal_end(int n)
     return n % 10 == 1 ? "st" : n % 10 == 2 ? "nd" : n % 10 == 3 ? "rd" : "th";
 }
 
-struct str fault_rule_words(struct arena *arena, const struct rule *rule)
+struct str fault_rule_words(struct arena *arena, const struct fault_rule *rule)
 {
     struct buf out = {.arena = arena};
     const char *what = rule->where == REQUEST_CONNECT ? "connection" : "reply";

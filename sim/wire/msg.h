@@ -33,7 +33,7 @@ struct tls_answer {
     struct delivery delivery; /* refused, reset, hang ...; whole = a handshake happened */
     struct str alpn;          /* negotiated, empty = none */
     struct str alert;         /* the peer's TLS alert, empty = none */
-    struct str san;           /* names of the certificate, joined by ",": acme/alpn_cert.h */
+    struct str san;           /* names of the certificate, joined by ",": acme/x509_alpn.h */
     bool self_signed, has_extension, critical;
     bool obsolete;           /* the extension has the number of the drafts */
     bool plain_http;         /* no TLS: an HTTP response came (delivery garbage) */

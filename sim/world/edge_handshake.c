@@ -1,6 +1,6 @@
 #include "world/edge_handshake.h"
 
-#include "acme/alpn_cert.h"
+#include "acme/x509_alpn.h"
 #include "world/place.h"
 
 #include <errno.h>
@@ -120,7 +120,7 @@ static void note_certificate(struct arena *arena, SSL *ssl, struct tls_answer *a
     if (sk_X509_num(chain) < 1) return;
     answer->n_certificates = (size_t)sk_X509_num(chain);
     int n = i2d_X509(sk_X509_value(chain, 0), &der);
-    if (n > 0 && alpn_cert_read(arena, (struct str){(const char *)der, (size_t)n}, &facts) == OK) {
+    if (n > 0 && alpn_certificate_read(arena, (struct str){(const char *)der, (size_t)n}, &facts) == OK) {
         answer->san = facts.names;
         answer->self_signed = facts.self_signed;
         answer->has_extension = facts.has_extension;

@@ -1,4 +1,4 @@
-#include "acme/alpn_cert.h"
+#include "acme/x509_alpn.h"
 
 #include "acme/address.h"
 #include "acme/der.h"
@@ -67,7 +67,7 @@ static bool is_self_signed(X509 *cert)
            X509_verify(cert, key) == 1;
 }
 
-enum err alpn_cert_read(struct arena *arena, struct str der, struct alpn_facts *ret)
+enum err alpn_certificate_read(struct arena *arena, struct str der, struct alpn_facts *ret)
 {
     const unsigned char *at = (const unsigned char *)der.at;
     X509 *cert = der.n > 0 && der.n <= MAX_DER ? d2i_X509(NULL, &at, (long)der.n) : NULL;

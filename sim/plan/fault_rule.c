@@ -1,4 +1,4 @@
-#include "plan/rule.h"
+#include "plan/fault_rule.h"
 
 static const char *const names[REQUEST_COUNT + 2] = {
     "directory",      "new nonce",  "new account", "new order",          "read authz",          "answer challenge",
@@ -18,7 +18,7 @@ const char *const *request_names(bool for_rules, size_t *ret_n)
     return names;
 }
 
-bool rule_concerns(const struct rule *rule, const struct rule_subject *subject)
+bool fault_rule_concerns(const struct fault_rule *rule, const struct fault_rule_subject *subject)
 {
     bool any = rule->where == REQUEST_ANY && subject->where != REQUEST_CONNECT;
     if (!any && rule->where != subject->where) return false;
@@ -29,7 +29,7 @@ bool rule_concerns(const struct rule *rule, const struct rule_subject *subject)
     return false;
 }
 
-bool rule_takes(const struct rule *rule, int64_t seen)
+bool fault_rule_takes(const struct fault_rule *rule, int64_t seen)
 {
     if (seen < rule->nth || (seen - rule->nth) % rule->every) return false;
     return rule->times == 0 || (seen - rule->nth) / rule->every < rule->times;

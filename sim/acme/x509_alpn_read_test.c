@@ -1,5 +1,5 @@
 /* The certificates are made by OpenSSL here, with defects. */
-#include "acme/alpn_cert.h"
+#include "acme/x509_alpn.h"
 
 #include <openssl/ec.h>
 #include <openssl/x509v3.h>
@@ -71,7 +71,7 @@ static struct str made(const struct recipe *recipe)
 static struct alpn_facts facts_of(const struct recipe *recipe)
 {
     struct alpn_facts facts;
-    assert_int_equal(alpn_cert_read(&arena, made(recipe), &facts), OK);
+    assert_int_equal(alpn_certificate_read(&arena, made(recipe), &facts), OK);
     return facts;
 }
 
@@ -132,14 +132,14 @@ static void test_hostile_bytes(void **state)
     struct str der = made(&recipe);
     char *bytes = arena_copy(&arena, der.at, der.n);
     struct alpn_facts facts;
-    assert_int_equal(alpn_cert_read(&arena, STR(""), &facts), ERR_MALFORMED);
+    assert_int_equal(alpn_certificate_read(&arena, STR(""), &facts), ERR_MALFORMED);
     for (size_t n = 0; n < der.n; n++) {
         struct arena own = {0};
-        assert_int_equal(alpn_cert_read(&own, (struct str){bytes, n}, &facts), ERR_MALFORMED);
+        assert_int_equal(alpn_certificate_read(&own, (struct str){bytes, n}, &facts), ERR_MALFORMED);
         for (int value = 0; value < 256; value += 51) {
             char kept = bytes[n];
             bytes[n] = (char)value;
-            (void)alpn_cert_read(&own, (struct str){bytes, der.n}, &facts);
+            (void)alpn_certificate_read(&own, (struct str){bytes, der.n}, &facts);
             bytes[n] = kept;
         }
         arena_done(&own);

@@ -1,7 +1,7 @@
 /* Which message a fault meets: ca.faults of a scenario. A rule first says which of our CA's replies concern it (where,
  * name, account), then which of those it takes (nth, every, times). Whoever applies rules counts. */
-#ifndef PLAN_RULE_H
-#define PLAN_RULE_H
+#ifndef PLAN_FAULT_RULE_H
+#define PLAN_FAULT_RULE_H
 
 #include "wire/fault.h"
 
@@ -32,7 +32,7 @@ const char *request_name_text(enum request_name name); /* "new order", "answer c
 /* All of them; for rules with "any" and "connect", too. */
 const char *const *request_names(bool for_rules, size_t *ret_n);
 
-struct rule {
+struct fault_rule {
     const struct fault *fault;
     enum request_name where;
     struct str name; /* the order or authorization is for this DNS name; empty = for any, or none */
@@ -42,14 +42,14 @@ struct rule {
 };
 
 /* A reply, as far as rules can tell replies apart. */
-struct rule_subject {
+struct fault_rule_subject {
     enum request_name where; /* REQUEST_ANY: none of those that have a name */
     struct str names[16];    /* of its order or authorization, with "*." */
     size_t n_names;
     int account; /* 0 = none */
 };
-bool rule_concerns(const struct rule *rule, const struct rule_subject *subject);
+bool fault_rule_concerns(const struct fault_rule *rule, const struct fault_rule_subject *subject);
 /* `seen`: how many replies have concerned the rule by now, this one too. */
-bool rule_takes(const struct rule *rule, int64_t seen);
+bool fault_rule_takes(const struct fault_rule *rule, int64_t seen);
 
 #endif

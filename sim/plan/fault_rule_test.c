@@ -1,4 +1,4 @@
-#include "plan/rule.h"
+#include "plan/fault_rule.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,25 +10,25 @@
 static void test_which_replies_concern_a_rule(void **state)
 {
     (void)state;
-    static const struct rule any =
-                                 {
-                                     .where = REQUEST_ANY
+    static const struct fault_rule any =
+                                       {
+                                           .where = REQUEST_ANY
     },
-                             order = {.where = REQUEST_NEW_ORDER},
-                             named = {.where = REQUEST_ANY, .name = {"b.example.test", 14}},
-                             second = {.where = REQUEST_ANY, .account = 2}, connect = {.where = REQUEST_CONNECT};
-    static const struct rule_subject directory =
-                                         {
-                                             .where = REQUEST_DIRECTORY
+                                   order = {.where = REQUEST_NEW_ORDER},
+                                   named = {.where = REQUEST_ANY, .name = {"b.example.test", 14}},
+                                   second = {.where = REQUEST_ANY, .account = 2}, connect = {.where = REQUEST_CONNECT};
+    static const struct fault_rule_subject directory =
+                                               {
+                                                   .where = REQUEST_DIRECTORY
     },
-                                     unknown = {.where = REQUEST_ANY}, connection = {.where = REQUEST_CONNECT},
-                                     new_order = {.where = REQUEST_NEW_ORDER,
-                                                  .names = {{"a.example.test", 14}, {"B.example.test", 14}},
-                                                  .n_names = 2,
-                                                  .account = 2};
+                                           unknown = {.where = REQUEST_ANY}, connection = {.where = REQUEST_CONNECT},
+                                           new_order = {.where = REQUEST_NEW_ORDER,
+                                                        .names = {{"a.example.test", 14}, {"B.example.test", 14}},
+                                                        .n_names = 2,
+                                                        .account = 2};
     static const struct {
-        const struct rule *rule;
-        const struct rule_subject *subject;
+        const struct fault_rule *rule;
+        const struct fault_rule_subject *subject;
         bool concerns;
     } rows[] = {
         {&any,     &directory,  true },
@@ -47,14 +47,14 @@ static void test_which_replies_concern_a_rule(void **state)
         {&second,  &new_order,  true },
     };
     for (size_t i = 0; i < COUNTOF(rows); i++)
-        assert_int_equal(rule_concerns(rows[i].rule, rows[i].subject), rows[i].concerns);
+        assert_int_equal(fault_rule_concerns(rows[i].rule, rows[i].subject), rows[i].concerns);
 }
 
 static void test_which_of_them_it_takes(void **state)
 {
     (void)state;
     static const struct {
-        struct rule rule;
+        struct fault_rule rule;
         const char *taken; /* of the first ten */
     } rows[] = {
         {{.nth = 1, .every = 1, .times = 1}, "x........."},
@@ -65,7 +65,7 @@ static void test_which_of_them_it_takes(void **state)
     };
     for (size_t i = 0; i < COUNTOF(rows); i++)
         for (int seen = 1; seen <= 10; seen++)
-            assert_int_equal(rule_takes(&rows[i].rule, seen), rows[i].taken[seen - 1] == 'x');
+            assert_int_equal(fault_rule_takes(&rows[i].rule, seen), rows[i].taken[seen - 1] == 'x');
 }
 
 static void test_names_of_requests(void **state)
