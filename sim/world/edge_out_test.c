@@ -6,6 +6,7 @@
 #include "world/edge_resolve.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -123,7 +124,11 @@ static int listen_on(struct server *server, int type)
     socklen_t n = sizeof address;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, type, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, n), 0);
+    if (bind(fd, (struct sockaddr *)&address, n) != 0) {
+        assert_int_equal(errno, EADDRINUSE);
+        close(fd);
+        return -1;
+    }
     if (type == SOCK_STREAM) assert_int_equal(listen(fd, 10), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &n), 0);
     server->port = ntohs(address.sin_port);
@@ -134,10 +139,15 @@ static void server_open(struct server *server, void (*serve)(struct server *serv
 {
     *server = (struct server){
         .edge = {NULL, server_prepare, server_ready, NULL},
-          .serve = serve, .connection = -1
+          .serve = serve, .udp = -1, .tcp = -1, .connection = -1
     };
-    server->udp = listen_on(server, SOCK_DGRAM);
-    server->tcp = listen_on(server, SOCK_STREAM);
+    /* One port for both: what is free here may be taken there. */
+    while (server->tcp < 0) {
+        if (server->udp >= 0) close(server->udp);
+        server->port = 0;
+        server->udp = listen_on(server, SOCK_DGRAM);
+        server->tcp = listen_on(server, SOCK_STREAM);
+    }
 }
 
 static void server_close(struct server *server)
