@@ -305,7 +305,7 @@ def test_list_tells_the_ways():
 def test_every_event_is_understood(own):
     """Each phrase of `list events` is taken where it belongs; with a letter changed it is not, and the right one is suggested."""
     phrases = drill("list", "events").stdout.splitlines()
-    given = {"challenges": ["http-01", "dns-01", "tls-alpn-01"]}
+    given = {"challenges": ["http-01", "dns-01", "tls-alpn-01", "dns-account-01"]}
     for i, phrase in enumerate(phrases):
         state = re.fullmatch(r"\S+ is \S+", phrase)
         own(f"good/{i:03}", given=given, expect=[{"never": "client gives up", "while": phrase}] if state else [{"never": phrase}])

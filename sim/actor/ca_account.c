@@ -126,17 +126,10 @@ static void account_deactivate(struct visit *visit, struct ca_account *account)
     account_answer(visit, account, 200);
 }
 
-/* Section 7.3.2: only the contacts can be changed; "contact": [] removes them. To say what is so already, such as
- * "status": "valid", changes nothing; and agreement can be given again, to new terms (section 7.3.3), but not taken
- * back. */
+/* Section 7.3.2: only the contacts can be changed; "contact": [] removes them. Any status but "deactivated" is
+ * overlooked. Agreement can be given again, to new terms (section 7.3.3), but not taken back. */
 static bool account_update(struct visit *visit, struct ca_account *account, const struct account_doc *doc)
 {
-    if (doc->status.n && !str_is(doc->status, status_text(account->subject.status))) {
-        answer_refuse(&visit->answer, visit->turn, 0, "malformed",
-                      "the status of an account can be changed to \"deactivated\" only, not to \"%.*s\"",
-                      STR_ARGS(doc->status));
-        return false;
-    }
     if (!contacts_accepted(visit, doc)) return false;
     if (doc->has_contacts) ca_account_contacts(account, doc->contacts, doc->n_contacts);
     if (doc->terms_agreed && visit->ca->profile->terms_required) {
