@@ -418,8 +418,13 @@ static void test_account_updates(void **state)
     post(desk, url, "{\"contact\":[\"mailto:a@example.test\"]}");
     assert_int_equal(account_shown(desk, 200).n_contacts, 1);
     static const char *const ignored[] = {
-        "{}", "{\"status\":\"valid\"}", "{\"termsOfServiceAgreed\":false,\"orders\":\"x\",\"onlyReturnExisting\":true}",
-        "{\"x\":{\"contact\":[]}}", "{\"externalAccountBinding\":{\"a\":1}}"};
+        "{}",
+        "{\"status\":\"valid\"}",
+        "{\"status\":\"revoked\"}",
+        "{\"status\":\"x\"}",
+        "{\"termsOfServiceAgreed\":false,\"orders\":\"x\",\"onlyReturnExisting\":true}",
+        "{\"x\":{\"contact\":[]}}",
+        "{\"externalAccountBinding\":{\"a\":1}}"};
     for (size_t i = 0; i < COUNTOF(ignored); i++) {
         post(desk, url, ignored[i]);
         struct account_doc doc = account_shown(desk, 200);
@@ -429,8 +434,7 @@ static void test_account_updates(void **state)
         assert_str(doc.orders, CA_BASE "/account/1/orders");
         assert_int_equal(doc.binding.n, 0);
     }
-    static const char *const refused[] = {"{\"status\":\"revoked\",\"contact\":[]}", "{\"status\":\"x\"}", "[]",
-                                          "{\"contact\":\"mailto:a@example.test\"}"};
+    static const char *const refused[] = {"[]", "{\"contact\":\"mailto:a@example.test\"}"};
     for (size_t i = 0; i < COUNTOF(refused); i++) {
         post(desk, url, refused[i]);
         assert_refused(desk, 400, "malformed");
