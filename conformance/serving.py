@@ -113,6 +113,13 @@ def read_lines(process, n):
     return text.decode().splitlines()[:n]
 
 
+def profile_file(folder, **members):
+    """For --profile: a CA that differs in these members from the default."""
+    path = folder / "profile.json"
+    path.write_text(json.dumps({"title": "a CA for one test", **members}))
+    return path
+
+
 @contextlib.contextmanager
 def serving(folder, *options, http_port=9):
     """Runs `acmedrill serve`, and afterwards checks that SIGTERM ends it with exit status 0 and that nothing, such as a

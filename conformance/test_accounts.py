@@ -20,11 +20,9 @@ from serving import GONE, Client, EdKey, RsaKey, p256
 @contextlib.contextmanager
 def a_ca(folder, **profile):
     """A CA whose profile differs from the RFC's by these members."""
-    (folder / "profiles").mkdir(parents=True, exist_ok=True)
-    (folder / "profiles" / "drilled.json").write_text(json.dumps({"title": "a CA for one test", **profile}))
-    with pytest.MonkeyPatch.context() as patch, serving.target_running() as target:
-        patch.setenv("ACMEDRILL_PROFILES", str(folder / "profiles"))
-        with serving.serving(folder, "--profile", "drilled", "--speed", "10", http_port=target.port) as server:
+    with serving.target_running() as target:
+        options = ["--profile", serving.profile_file(folder, **profile), "--speed", "10"]
+        with serving.serving(folder, *options, http_port=target.port) as server:
             server.target = target
             yield server
 

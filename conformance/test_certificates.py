@@ -6,7 +6,6 @@ import contextlib
 import datetime
 import email.utils
 import ipaddress
-import json
 import re
 import subprocess
 import urllib.error
@@ -329,13 +328,8 @@ def test_plain_http_is_for_status_only(public, holder):
 @contextlib.contextmanager
 def serving_profile(folder, *options, **members):
     """A server whose profile differs in these members from the default."""
-    profiles = folder / "profiles"
-    profiles.mkdir()
-    (profiles / "mine.json").write_text(json.dumps({"title": "mine", **members}))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ACMEDRILL_PROFILES", str(profiles))
-        with serving.serving(folder, "--always-valid", "--profile", "mine", *options) as server:
-            yield server
+    with serving.serving(folder, "--always-valid", "--profile", serving.profile_file(folder, **members), *options) as server:
+        yield server
 
 
 @contextlib.contextmanager
@@ -431,13 +425,9 @@ def target():
 def addresses(target, tmp_path_factory):
     """A server that really validates, and takes addresses."""
     folder = tmp_path_factory.mktemp("addresses")
-    profiles = folder / "profiles"
-    profiles.mkdir()
-    (profiles / "mine.json").write_text(json.dumps({"title": "mine", "ip_identifiers": True}))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ACMEDRILL_PROFILES", str(profiles))
-        with serving.serving(folder, "--profile", "mine", "--speed", "10", http_port=target.port) as server:
-            yield server
+    options = ["--profile", serving.profile_file(folder, ip_identifiers=True), "--speed", "10"]
+    with serving.serving(folder, *options, http_port=target.port) as server:
+        yield server
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@ the label is computed here from the draft."""
 
 import base64
 import hashlib
-import json
 import subprocess
 
 import network
@@ -11,7 +10,6 @@ import pytest
 import serving
 from serving import ACMEDRILL, Client, b64
 
-PROFILE = {"title": "one that offers it", "challenges": ["dns-account-01", "http-01"], "retry": "none"}
 
 
 def label(account):
@@ -30,12 +28,10 @@ def net():
 
 @pytest.fixture(scope="module")
 def server(net, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("profiles")
-    (folder / "by-account.json").write_text(json.dumps(PROFILE))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ACMEDRILL_PROFILES", str(folder))
-        with serving.serving(folder / "serve", "--profile", "by-account", "--dns-server", net.dns_server) as server:
-            yield server
+    folder = tmp_path_factory.mktemp("serve")
+    profile = serving.profile_file(folder, challenges=["dns-account-01", "http-01"], retry="none")
+    with serving.serving(folder, "--profile", profile, "--dns-server", net.dns_server) as server:
+        yield server
 
 
 @pytest.fixture

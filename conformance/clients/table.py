@@ -39,13 +39,10 @@ def impossible(challenge, kind):
 
 @contextlib.contextmanager
 def our_ca(folder, client, responders, cell):
-    from serving import serving
+    from serving import profile_file, serving
 
-    profile = {"title": "for all comers", "ip_identifiers": True, "any_csr_version": True, "certificate_lifetime": client.lifetime}
-    (folder / "profiles").mkdir()
-    (folder / "profiles" / "all-comers.json").write_text(json.dumps(profile))
-    os.environ["ACMEDRILL_PROFILES"] = str(folder / "profiles")
-    options = ["--profile", "all-comers", "--dns-server", f"127.0.0.1:{responders.ports['dns']}", "--tls-port", cell.ports["tls-alpn-01"]]
+    profile = profile_file(folder, ip_identifiers=True, any_csr_version=True, certificate_lifetime=client.lifetime)
+    options = ["--profile", profile, "--dns-server", f"127.0.0.1:{responders.ports['dns']}", "--tls-port", cell.ports["tls-alpn-01"]]
     with serving(folder, *options, "--history", folder / "history.jsonl", http_port=cell.ports["http-01"]) as server:
         yield server
 
