@@ -62,6 +62,17 @@ static enum err read_texts(struct arena *arena, const json_t *object, const stru
 }
 
 /* --- directory (section 7.1.1) --- */
+static void write_caa_identities(struct buf *buf, const struct directory_doc *doc)
+{
+    if (doc->n_caa_identities == 0) return;
+    write_key(buf, "caaIdentities");
+    for (size_t i = 0; i < doc->n_caa_identities; i++) {
+        buf_add_char(buf, i ? ',' : '[');
+        buf_add_json(buf, doc->caa_identities[i]);
+    }
+    buf_add_char(buf, ']');
+}
+
 static void write_profiles(struct buf *buf, const struct directory_doc *doc)
 {
     if (doc->n_profiles == 0) return;
@@ -86,11 +97,12 @@ struct str directory_write(struct arena *arena, const struct directory_doc *doc)
     write_text(&buf, "revokeCert", doc->revoke_cert);
     write_text(&buf, "keyChange", doc->key_change);
     write_text(&buf, "renewalInfo", doc->renewal_info);
-    if (doc->terms.n || doc->website.n || doc->external_account_required || doc->n_profiles) {
+    if (doc->terms.n || doc->website.n || doc->n_caa_identities || doc->external_account_required || doc->n_profiles) {
         write_key(&buf, "meta");
         buf_add_char(&buf, '{');
         write_text(&buf, "termsOfService", doc->terms);
         write_text(&buf, "website", doc->website);
+        write_caa_identities(&buf, doc);
         write_flag(&buf, "externalAccountRequired", doc->external_account_required);
         write_profiles(&buf, doc);
         buf_add_char(&buf, '}');

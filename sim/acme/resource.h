@@ -16,6 +16,8 @@ struct directory_doc {
     struct str new_nonce, new_account, new_order, new_authz, revoke_cert, key_change, renewal_info;
     struct str terms, website; /* meta */
     bool external_account_required;
+    const struct str *caa_identities; /* n_caa_identities of them, borrowed; written only */
+    size_t n_caa_identities;
     const struct profile_doc *profiles; /* n_profiles of them, borrowed; written only */
     size_t n_profiles;
 };

@@ -536,6 +536,10 @@ static void test_certificate_members(void **state)
     struct directory_doc directory = {.profiles = profiles, .n_profiles = 2};
     assert_string_equal(directory_write(&arena, &directory).at,
                         "{\"meta\":{\"profiles\":{\"a\":\"\\\"the\\\" first\",\"b\":\"second\"}}}");
+    const struct str issuers[] = {STR("ca.test"), STR("b.test")};
+    directory = (struct directory_doc){.caa_identities = issuers, .n_caa_identities = 2};
+    assert_string_equal(directory_write(&arena, &directory).at,
+                        "{\"meta\":{\"caaIdentities\":[\"ca.test\",\"b.test\"]}}");
     struct order_doc order = {.replaces = STR("x.y"), .profile = STR("a")}, read = {0};
     assert_int_equal(order_read(&arena, order_request(&arena, &order), &read), OK);
     assert_string_equal(read.replaces.at, "x.y");

@@ -11,16 +11,21 @@
 
 enum { MAX_DER = 64 * 1024, MAX_NAMES = 100, DIGEST_OCTETS = 32 };
 
+/* A dNSName may hold any ASCII: what has a meaning in our list is none of it, or "ip:192.0.2.1" would be an address. */
+static void add_dns_name(struct buf *buf, const ASN1_STRING *value)
+{
+    const char *at = (const char *)ASN1_STRING_get0_data(value);
+    for (int i = 0; i < ASN1_STRING_length(value); i++)
+        buf_add_char(buf, at[i] == ':' || at[i] == ',' ? '?' : at[i]);
+}
+
 static void add_name(struct buf *buf, const GENERAL_NAME *name)
 {
     struct str octets;
     const ASN1_STRING *value;
     if (buf->n) buf_add_char(buf, ',');
     switch (name->type) {
-    case GEN_DNS:
-        value = name->d.dNSName;
-        buf_add(buf, (struct str){(const char *)ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value)});
-        break;
+    case GEN_DNS: add_dns_name(buf, name->d.dNSName); break;
     case GEN_IPADD:
         value = name->d.iPAddress;
         octets = (struct str){(const char *)ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value)};

@@ -102,6 +102,8 @@ static void test_defects(void **state)
     struct alpn_facts facts = facts_of(&recipe);
     assert_str(facts.names, "a.test,B.test,ip:192.0.2.1,ip:2001:db8::1,other");
     assert_false(facts.critical);
+    recipe.names = "DNS:ip:192.0.2.1,DNS:ip:2001:db8::1";
+    assert_str(facts_of(&recipe).names, "ip?192.0.2.1,ip?2001?db8??1");
     recipe = (struct recipe){.stranger = true};
     facts = facts_of(&recipe);
     assert_str(facts.names, "");

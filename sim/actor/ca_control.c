@@ -24,6 +24,8 @@ static void directory_make(struct ca *ca)
         .key_change = ca_url(ca, arena, "/key-change"),
         .renewal_info = certs->renewal_to ? ca_url(ca, arena, "/renewal") : (struct str){0},
         .terms = profile->terms_required ? terms_url(ca, arena) : (struct str){0},
+        .caa_identities = profile->caa_identities,
+        .n_caa_identities = profile->checks_caa ? profile->n_caa_identities : 0,
         .external_account_required = profile->external_account_required,
         .profiles = kinds,
         .n_profiles = certs->n_kinds,

@@ -73,6 +73,7 @@ static void test_for_whom_and_how(void **state)
         {"0 issue \"ca.test; validationmethods=http-01\"",                          true },
         {"0 issue \"ca.test; validationmethods=dns-01,http-01\"",                   true },
         {"0 issue \"ca.test; validationmethods=dns-01\"",                           false},
+        {"0 issue \"ca.test; validationmethods=\"",                                 false},
         {"0 issue \"ca.test; validationmethods=http-01; accounturi=" ACCOUNT "0\"", false},
         {"0 issue \"ca.test; nonsense\"",                                           false},
     };

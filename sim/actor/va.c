@@ -70,7 +70,9 @@ static void note_peer(const struct va *va, const struct query *query, struct are
 void va_conclude(struct va *va, struct turn *turn, struct query *query, const struct finding *finding)
 {
     const struct profile *profile = va->options.profile;
-    if (!finding->failure && query->phase == PHASE_PROOF && va->options.resolves && profile && profile->checks_caa) {
+    bool checks_caa = va->options.resolves && profile && profile->checks_caa;
+    /* RFC 8738 section 4: of an address no DNS server is asked anything. */
+    if (!finding->failure && query->phase == PHASE_PROOF && checks_caa && !address_canonical(query->name)) {
         query->status = finding->status;
         va_ask_caa(va, turn, query);
         return;

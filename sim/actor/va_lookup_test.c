@@ -47,19 +47,24 @@ static void step(struct stage *s, struct msg *msg)
     s->asked = bench_take(s->bench);
 }
 
-static void probe(struct stage *s, const char *type)
+static void probe_of(struct stage *s, const char *type, const char *name)
 {
     struct msg *msg = msg_new(MSG_PROBE);
     msg->from = CA;
     msg->flow = 7;
     msg->as.probe = (struct probe){.type = str_c(type),
-                                   .name = STR("a.sub.test"),
+                                   .name = str_c(name),
                                    .token = STR("tok"),
                                    .place = str_c(*type == 'h' ? "/.well-known/acme-challenge/tok" : "a.sub.test"),
                                    .proof = STR("tok.thumb"),
                                    .account = STR("https://ca.test/account/1"),
                                    .limit_ms = 10000};
     step(s, msg);
+}
+
+static void probe(struct stage *s, const char *type)
+{
+    probe_of(s, type, "a.sub.test");
 }
 
 static struct msg *reply(struct stage *s, enum msg_kind kind)
@@ -312,6 +317,21 @@ static void test_caa(void **state)
     stage_free(s);
 }
 
+static void test_addresses_have_no_caa(void **state)
+{
+    (void)state;
+    static const char *const addresses[] = {"192.0.2.1", "2001:db8::1"};
+    for (size_t i = 0; i < COUNTOF(addresses); i++) {
+        struct stage *s = stage_new();
+        s->profile.checks_caa = true;
+        probe_of(s, "http-01", addresses[i]);
+        assert_int_equal(s->asked->kind, MSG_REQUEST);
+        hear_page(s, 200, "tok.thumb", DELIVER_WHOLE);
+        assert_verdict(s, "", addresses[i]);
+        stage_free(s);
+    }
+}
+
 static void test_late_bodies(void **state)
 {
     (void)state;
@@ -338,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_aliases),
         cmocka_unit_test(test_redirects_look_up_again),
         cmocka_unit_test(test_caa),
+        cmocka_unit_test(test_addresses_have_no_caa),
         cmocka_unit_test(test_late_bodies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -277,6 +277,9 @@ static const char *const step_words[] = {
     "answer tls-alpn-01",
     "provision tls-alpn-01",
     "withdraw tls-alpn-01",
+    "answer dns-account-01",
+    "provision dns-account-01",
+    "withdraw dns-account-01",
 };
 
 static void unknown_step(const struct desk *desk, struct node node, struct str text)

@@ -250,6 +250,18 @@ static void test_steps(void **state)
     assert_int_equal(step[10].reason, -1);
     assert_int_equal(step[11].kind, STEP_DOWNLOAD);
     done(bench);
+    bench = load("\"given\": {\"challenges\": [\"dns-account-01\"]}, \"client\": {\"steps\": [\"provision "
+                 "dns-account-01\", \"answer dns-account-01\", \"withdraw dns-account-01 x2\"]}");
+    step = bench->set.at[0]->client.steps;
+    assert_int_equal(bench->set.at[0]->client.n_steps, 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(step[i].type, CHALLENGE_DNS_ACCOUNT_01);
+    assert_int_equal(step[1].kind, STEP_ANSWER);
+    assert_int_equal(step[2].times, 2);
+    done(bench);
+    refused("\"client\": {\"steps\": [\"anser dns-account-01\"]}", "did you mean \"answer dns-account-01\"?");
+    refused("\"client\": {\"steps\": [\"provison dns-account-01\"]}", "did you mean \"provision dns-account-01\"?");
+    refused("\"client\": {\"steps\": [\"withdrw dns-account-01\"]}", "did you mean \"withdraw dns-account-01\"?");
     refused("\"client\": {\"steps\": [\"revoke certificate with reason many\"]}", "a reason is a number");
     refused("\"client\": {\"steps\": [\"revoke certificate by GET\"]}", "unknown step");
     refused("\"client\": {\"steps\": [\"revoke certifikate\"]}", "did you mean \"revoke certificate\"?");
