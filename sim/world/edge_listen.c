@@ -470,7 +470,8 @@ static bool greet_badly(struct conn *conn, enum handshake handshake)
     switch (handshake) {
     case HANDSHAKE_STALLS: conn_set_hanging(conn); return true;
     case HANDSHAKE_RESET: conn_set_reset(conn); return true;
-    case HANDSHAKE_CLOSED: conn_kill(conn); return true;
+    /* What the peer has sent by then is read, or the end would be a reset. */
+    case HANDSHAKE_CLOSED: conn_set_closed(conn); return true;
     default: return false;
     }
 }
