@@ -460,14 +460,20 @@ static bool start_server(struct stage *stage, int http_port, int tls_port, int d
 
 /* The places where a server under test looks for proofs. */
 struct places {
-    struct edge *http, *dns, *dns_tcp, *tls;
+    struct edge *http, *dns, *dns_tcp, *tls; /* NULL: not open */
 };
+
+static void place_free(struct edge *edge)
+{
+    if (edge) edge->free(edge);
+}
 
 static void places_free(struct places *places)
 {
-    struct edge *all[] = {places->http, places->dns, places->dns_tcp, places->tls};
-    for (size_t i = 0; i < COUNTOF(all); i++)
-        if (all[i]) all[i]->free(all[i]);
+    place_free(places->http);
+    place_free(places->dns);
+    place_free(places->dns_tcp);
+    place_free(places->tls);
 }
 
 static void cannot_serve(struct stage *stage, const char *what, int port)

@@ -266,6 +266,10 @@ static void read_sibling(struct fold *fold)
     struct order_doc order;
     for (size_t i = 0; i < fold->view->n_exchanges; i++) {
         const struct exchange *exchange = &fold->view->exchanges[i];
+        int64_t t_ms = exchange->request->t_ms - fold->start_ms;
+        if (!exchange->response && exchange->resource == RESOURCE_AUTHZ && fold->m->other.sent &&
+            t_ms > fold->m->other.t_ms && i + 1 < fold->view->n_exchanges)
+            fold->m->silent = true;
         if (!succeeded(exchange)) continue;
         if (exchange->resource == RESOURCE_ORDER && order_read(fold->arena, reply_body(exchange), &order) == OK)
             fold->m->order_after = status_read(order.status);
@@ -384,10 +388,22 @@ static struct str served_body(const struct fold *fold)
     return body;
 }
 
+/* Of a query that nobody saw the URL stands in the error itself, if anywhere. */
+static struct str url_said(const struct fold *fold, struct str detail)
+{
+    static const char scheme[] = "http://";
+    ptrdiff_t place = fold->type == CHALLENGE_HTTP_01 ? str_find(detail, fold->place.at) : -1;
+    for (ptrdiff_t at = place; at >= 0; at--)
+        if (str_starts((struct str){detail.at + at, detail.n - (size_t)at}, scheme))
+            return (struct str){detail.at + at, (size_t)(place - at) + fold->place.n};
+    return (struct str){0};
+}
+
 static void read_pattern(struct fold *fold)
 {
     struct probe_measure *m = fold->m;
     struct url url = {0};
+    if (!fold->url.n && m->has_error) fold->url = url_said(fold, m->error.detail);
     bool has_url = fold->url.n && url_parse(fold->url, &url) == OK;
     bool dns = fold->type == CHALLENGE_DNS_01;
     struct str peer = has_url ? str_fmt(fold->arena, "127.0.0.1:%d", url.port) : (struct str){0};

@@ -75,6 +75,7 @@ struct probe_measure {
     int64_t issued_ms, not_issued_ms; /* then the first reply with a valid order, -1: none; the last with another */
     struct probe_reply first, again[PROBE_MAX_AGAIN];
     struct probe_reply other;                           /* the sibling's response */
+    bool silent;                                        /* after it, a look at the authorization had no answer */
     enum status other_status, authz_after, order_after; /* in the end */
     bool all_failed, open_after_first; /* PROBE_ALL: every one; the authorization was pending after the first */
 };

@@ -104,6 +104,7 @@ static json_t *row_of(struct arena *arena, const struct probe_measure *m)
         json_array_append_new(again, reply_of(&m->again[i]));
     json_object_set_new(row, "again", again);
     json_object_set_new(row, "another", reply_of(&m->other));
+    json_object_set_new(row, "silent_after_another", json_boolean(m->silent));
     json_object_set_new(row, "another_challenge", status_of(m->other_status));
     json_object_set_new(row, "authz_after", status_of(m->authz_after));
     json_object_set_new(row, "order_after", status_of(m->order_after));

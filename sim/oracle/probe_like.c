@@ -121,7 +121,9 @@ static void add_row(const struct list *list, const struct probe_measure *m)
     add(list, str_fmt(arena, "%.*s: problem", STR_ARGS(row)), told && m->has_error ? type : nothing);
     add(list, str_fmt(arena, "%.*s: text", STR_ARGS(row)),
         told && m->has_error ? same_place(arena, m->pattern) : nothing);
-    struct str other = m->other.status >= 400 ? reply_words(arena, &m->other) : str_c(status_text(m->other_status));
+    struct str other = m->other.status >= 400 ? reply_words(arena, &m->other)
+                       : m->silent            ? STR("200, then no answer")
+                                              : str_c(status_text(m->other_status));
     add(list, str_fmt(arena, "%.*s: another challenge", STR_ARGS(row)), told && m->other.sent ? other : nothing);
 }
 

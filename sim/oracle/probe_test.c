@@ -156,6 +156,26 @@ static void test_asked_queries(void **state)
     done(bench);
 }
 
+/* The other challenge is taken, and then the server says no more. */
+static void test_silence(void **state)
+{
+    (void)state;
+    struct bench *bench = begin_row();
+    answer_at(bench, 10000, 200, "", HTTP("processing", ""));
+    fetch_at(bench, 10200, "oops");
+    authz_at(bench, 12000, "", AUTHZ_DOC("invalid", HTTP("invalid", WRONG)));
+    go_at(bench, 14000, "/challenge/2", "{}", 200, "", OTHER("pending"));
+    bench->t_ms = 16000;
+    send_post(bench, "/authz/1", READ);
+    assert_false(measured(bench, "wrong").silent); /* the history may have ended just there */
+    go_at(bench, 46000, "/order/1", READ, 200, "", ORDER_DOC("invalid"));
+    struct probe_measure m = measured(bench, "wrong");
+    assert_true(m.silent);
+    assert_int_equal(m.other.status, 200);
+    assert_int_equal(m.order_after, STATUS_INVALID);
+    done(bench);
+}
+
 /* What cannot be told is said, in words, and nothing is made up. */
 static void test_gaps(void **state)
 {
@@ -178,7 +198,9 @@ static void test_gaps(void **state)
     /* Behind a closed port there is nobody to see a query. */
     struct bench *bench = begin_row();
     answer_at(bench, 10000, 200, "", HTTP("invalid", WRONG));
-    assert_int_equal(measured(bench, "refused").gap.n, 0);
+    struct probe_measure closed = measured(bench, "refused");
+    assert_int_equal(closed.gap.n, 0);
+    assert_string_equal(closed.pattern.at, "{url} is not {expected} but oops, {name}");
     done(bench);
 
     bench = begin_authz("server", AUTHZ_DOC("pending", OTHER("pending")));
@@ -250,9 +272,13 @@ static void test_plan(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_given_up_at_once), cmocka_unit_test(test_repeats),
-        cmocka_unit_test(test_asked_queries),    cmocka_unit_test(test_gaps),
-        cmocka_unit_test(test_likeness),         cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_given_up_at_once),
+        cmocka_unit_test(test_repeats),
+        cmocka_unit_test(test_asked_queries),
+        cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_gaps),
+        cmocka_unit_test(test_likeness),
+        cmocka_unit_test(test_plan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

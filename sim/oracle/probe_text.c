@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { LINE = 118, SHOWN_QUERIES = 5, SHOWN_DIFFERENCES = 6, SHOWN_PROFILES = 3 };
+enum { LINE = 118, SHOWN_QUERIES = 5, SHOWN_DIFFERENCES = 6, SHOWN_PROFILES = 3, WAITS = 4 };
 
 static const struct {
     const char *head;
@@ -77,9 +77,9 @@ static struct str problem_text(struct arena *arena, const struct probe_measure *
 static struct str wait_text(struct arena *arena, const struct probe_measure *m)
 {
     static const char *const forms[] = {"", "s", " date", " ?"};
-    const struct probe_wait *waits[] = {&m->wait_after, &m->wait_before, &m->wait_authz, &m->wait_order};
+    const struct probe_wait *waits[WAITS] = {&m->wait_after, &m->wait_before, &m->wait_authz, &m->wait_order};
     static const char *const whose[] = {"", "", "a:", "o:"};
-    for (size_t i = 0; i < COUNTOF(waits); i++) {
+    for (size_t i = 0; i < WAITS; i++) {
         const struct probe_wait *wait = waits[i];
         if (wait->form == PROBE_WAIT_ODD) return str_fmt(arena, "%sodd", whose[i]);
         if (wait->form)
@@ -102,6 +102,7 @@ static struct str reply_text(struct arena *arena, const struct probe_reply *repl
 static struct str other_text(struct arena *arena, const struct probe_measure *m)
 {
     if (!m->other.sent || m->other.status >= 400) return reply_text(arena, &m->other, false);
+    if (m->silent) return STR("200, silence");
     return status_word(m->other_status);
 }
 
