@@ -17,7 +17,7 @@ enum exit_status {
 
 typedef int command_fn(int argc, char **argv);
 command_fn command_run, command_serve, command_respond, command_challtestsrv, command_lint, command_list, command_show,
-    command_judge, command_adapters, command_pebble;
+    command_judge, command_adapters, command_pebble, command_probe;
 
 /* The programs that `respond` and `serve` can stand in for, and whose names they then go by. */
 #define ORIGINAL_NAME    "pebble-challtestsrv"

@@ -10,18 +10,19 @@ static const struct {
     const char *arguments, *help;
 } commands[] = {
     {"run",            command_run,          "[SCENARIO...]",
-     "rehearse scenarios: simulate both sides, or put a client or a server under test"                                            },
-    {"list",           command_list,         "[WHAT]",        "list scenarios, profiles, events, faults, rules, clauses or habits"},
-    {"show",           command_show,         "SCENARIO...",   "tell in prose what a scenario does, without running it"            },
-    {"lint",           command_lint,         "[SCENARIO...]", "check scenario files; complaints are FILE:LINE:COLUMN: text"       },
-    {"judge",          command_judge,        "PATH...",       "judge a stored history again, without any network"                 },
-    {"serve",          command_serve,        "",              "stay up as a CA on HTTPS, with a profile or a scenario"            },
+     "rehearse scenarios: simulate both sides, or put a client or a server under test"                                                         },
+    {"list",           command_list,         "[WHAT]",        "list scenarios, profiles, events, faults, rules, clauses or habits"             },
+    {"show",           command_show,         "SCENARIO...",   "tell in prose what a scenario does, without running it"                         },
+    {"lint",           command_lint,         "[SCENARIO...]", "check scenario files; complaints are FILE:LINE:COLUMN: text"                    },
+    {"judge",          command_judge,        "PATH...",       "judge a stored history again, without any network"                              },
+    {"probe",          command_probe,        "",              "ask a CA what it makes of wrong answers, and name the profile that it resembles"},
+    {"serve",          command_serve,        "",              "stay up as a CA on HTTPS, with a profile or a scenario"                         },
     {"respond",        command_respond,      "",
-     "stay up as challenge responders: HTTP, HTTPS, DNS, TLS, and an interface to fill them"                                      },
-    {"challtestsrv",   command_challtestsrv, "",              "the same under the options and with the words of " ORIGINAL_NAME   },
+     "stay up as challenge responders: HTTP, HTTPS, DNS, TLS, and an interface to fill them"                                                   },
+    {"challtestsrv",   command_challtestsrv, "",              "the same under the options and with the words of " ORIGINAL_NAME                },
     {ORIGINAL_CA_NAME, command_pebble,       "",
-     "`serve` under the options, the configuration file and the environment of " ORIGINAL_CA_NAME                                 },
-    {"adapters",       command_adapters,     "",              "list the clients and servers that can be put under test here"      },
+     "`serve` under the options, the configuration file and the environment of " ORIGINAL_CA_NAME                                              },
+    {"adapters",       command_adapters,     "",              "list the clients and servers that can be put under test here"                   },
 };
 
 static void help(FILE *out)

@@ -8,7 +8,8 @@
 #include "actor/va.h"
 #include "base/when.h"
 #include "world/clock.h"
-#include "world/edge_dns.h"
+#include "world/edge_alpn.h"
+#include "world/edge_dns_tcp.h"
 #include "world/edge_fetch.h"
 #include "world/edge_listen.h"
 #include "world/netns.h"
@@ -29,7 +30,8 @@ enum {
     MESSAGE_LIMIT = 100000,
     SERVER_START_LIMIT_MS = 20000,
     FETCH_LIMIT_MS = 40000, /* longer than the slowest server we know holds a challenge POST (30 s) */
-    MAX_BODY = 1 << 20
+    MAX_BODY = 1 << 20,
+    NETNS_TLS_PORT = 443 /* who cannot be told a port looks there (RFC 8737 section 3) */
 };
 
 #define SIMULATED_CA "https://ca.test"
@@ -129,6 +131,11 @@ static void remove_tree(struct str folder)
     if (program_start(&(struct program_options){.argv = argv}, &rm) == OK) program_line(rm, 10000, &arena, &line);
     program_free(rm);
     arena_done(&arena);
+}
+
+void rehearse_remove(const char *path)
+{
+    remove_tree(str_c(path));
 }
 
 static bool stage_folder(struct stage *stage)
@@ -416,14 +423,15 @@ static bool refuses_http(void *context)
 }
 
 /* Starts the adapter and reads where its server is. */
-static bool start_server(struct stage *stage, int http_port, int dns_port, struct str *ret_url, struct str *ret_trust)
+static bool start_server(struct stage *stage, int http_port, int tls_port, int dns_port, struct str *ret_url,
+                         struct str *ret_trust)
 {
     struct environment env = {0};
     struct str line;
     json_error_t error;
     environment_add(stage, &env, "STATE", absolute(stage, "state"));
     environment_add(stage, &env, "HTTP_PORT", number(stage, http_port));
-    environment_add(stage, &env, "TLS_PORT", number(stage, free_port(stage)));
+    environment_add(stage, &env, "TLS_PORT", number(stage, tls_port));
     environment_add(stage, &env, "DNS", str_fmt(stage->arena, "127.0.0.1:%d", dns_port));
     const char *const argv[] = {stage->how->adapter->path, NULL};
     enum err e = program_start(&(struct program_options){.argv = argv, .env = env.at}, &stage->program);
@@ -450,14 +458,77 @@ static bool start_server(struct stage *stage, int http_port, int dns_port, struc
     return stage->trouble.n == 0;
 }
 
+/* The places where a server under test looks for proofs. */
+struct places {
+    struct edge *http, *dns, *dns_tcp, *tls; /* NULL: not open */
+};
+
+static void place_free(struct edge *edge)
+{
+    if (edge) edge->free(edge);
+}
+
+static void places_free(struct places *places)
+{
+    place_free(places->http);
+    place_free(places->dns);
+    place_free(places->dns_tcp);
+    place_free(places->tls);
+}
+
+static void cannot_serve(struct stage *stage, const char *what, int port)
+{
+    stage->trouble = str_fmt(stage->arena, "cannot %s on 127.0.0.1:%d: %s", what, port, strerror(errno));
+}
+
+/* The edges are made before the server starts, for it must be told their ports. */
+static void open_places(struct stage *stage, int http_port, int tls_port, int dns_port, struct places *ret)
+{
+    struct edge_listen_options listen = {.address = "127.0.0.1",
+                                         .port = http_port,
+                                         .to = {SEAT_RESPONDER},
+                                         .max_body = MAX_BODY,
+                                         .refuses = refuses_http,
+                                         .context = stage->responder};
+    struct edge_dns_options resolve = {.address = "127.0.0.1", .port = dns_port, .to = {SEAT_RESPONDER}};
+    struct edge_alpn_options alpn = {
+        .address = "127.0.0.1", .port = tls_port, .to = {SEAT_RESPONDER}, .seed = stage->how->seed};
+    if (edge_listen_new(&listen, &ret->http) != OK) {
+        cannot_serve(stage, "serve http-01", http_port);
+        return;
+    }
+    if (edge_dns_new(&resolve, &ret->dns) != OK) {
+        cannot_serve(stage, "answer DNS", dns_port);
+        return;
+    }
+    if (!stage->how->all_media) return;
+    if (edge_alpn_new(&alpn, &ret->tls) != OK) {
+        cannot_serve(stage, "serve tls-alpn-01", tls_port);
+        return;
+    }
+    /* That port may be taken for TCP, when it was asked for over UDP: few servers ask by TCP. */
+    resolve.port = edge_dns_port(ret->dns);
+    if (edge_dns_tcp_new(&resolve, &ret->dns_tcp) != OK) ret->dns_tcp = NULL;
+}
+
+static void seat_places(struct stage *stage, struct places *places)
+{
+    edge_listen_seated(places->http, hall_seat_edge(stage->hall, places->http, "va"));
+    hall_seat(stage->hall, stage->responder);
+    edge_dns_seated(places->dns, hall_seat_edge(stage->hall, places->dns, "va"));
+    if (places->dns_tcp) edge_dns_tcp_seated(places->dns_tcp, hall_seat_edge(stage->hall, places->dns_tcp, "va"));
+    if (places->tls) edge_alpn_seated(places->tls, hall_seat_edge(stage->hall, places->tls, "va"));
+}
+
 static void cast_server(struct stage *stage)
 {
     const struct rehearsal *how = stage->how;
     struct str url = str_c(how->server_url), trust = str_c(how->trust_file);
-    struct edge *http = NULL, *dns = NULL;
-    int http_port = how->http_port, dns_port = how->dns_port;
+    struct places places = {0};
+    int http_port = how->http_port, tls_port = how->tls_port, dns_port = how->dns_port;
     if (how->adapter) {
         http_port = how->adapter->http_port;
+        tls_port = how->adapter->needs_netns && how->all_media ? NETNS_TLS_PORT : 0;
         dns_port = how->adapter->needs_netns ? 53 : 0;
         if (how->adapter->needs_netns && netns_enter(stage->arena, &stage->trouble) != OK) {
             stage->trouble =
@@ -470,35 +541,23 @@ static void cast_server(struct stage *stage)
     stage_open(stage, how->deadline_ms);
     stage->responder = responder_new(
         &(struct responder_options){.scenario = stage->scenario, .address = STR("127.0.0.1"), .speed = how->speed});
-
-    /* The edges are made before the server starts, for it must be told their ports; the seats are taken after, for the
-     * client must be told the directory. */
-    struct edge_listen_options listen = {.address = "127.0.0.1",
-                                         .port = http_port,
-                                         .to = {SEAT_RESPONDER},
-                                         .max_body = MAX_BODY,
-                                         .refuses = refuses_http,
-                                         .context = stage->responder};
-    struct edge_dns_options resolve = {.address = "127.0.0.1", .port = dns_port, .to = {SEAT_RESPONDER}};
-    if (edge_listen_new(&listen, &http) != OK)
-        stage->trouble = str_fmt(stage->arena, "cannot serve http-01 on 127.0.0.1:%d: %s", http_port, strerror(errno));
-    else if (edge_dns_new(&resolve, &dns) != OK)
-        stage->trouble = str_fmt(stage->arena, "cannot answer DNS on 127.0.0.1:%d: %s", dns_port, strerror(errno));
-    else if (how->adapter && !start_server(stage, edge_listen_port(http), edge_dns_port(dns), &url, &trust))
-        assert(stage->trouble.n);
+    open_places(stage, http_port, tls_port, dns_port, &places);
+    if (!stage->trouble.n && how->adapter) {
+        int told_port = places.tls ? edge_alpn_port(places.tls) : free_port(stage);
+        if (!start_server(stage, edge_listen_port(places.http), told_port, edge_dns_port(places.dns), &url, &trust))
+            assert(stage->trouble.n);
+    }
     if (stage->trouble.n) {
-        if (http) http->free(http);
-        if (dns) dns->free(dns);
+        places_free(&places);
         stage->responder->free(stage->responder);
         return;
     }
+    /* The seats are taken after, for the client must be told the directory. */
     seat_client(stage, url);
     struct edge *fetch = edge_fetch_new(
         &(struct edge_fetch_options){.trust_file = trust.at, .limit_ms = FETCH_LIMIT_MS, .max_body = MAX_BODY});
     hall_seat_edge(stage->hall, fetch, "target");
-    edge_listen_seated(http, hall_seat_edge(stage->hall, http, "va"));
-    hall_seat(stage->hall, stage->responder);
-    edge_dns_seated(dns, hall_seat_edge(stage->hall, dns, "va"));
+    seat_places(stage, &places);
 }
 
 /* --- the rehearsal
@@ -535,7 +594,7 @@ static struct str unlike(struct arena *arena, const struct rehearsal *how, const
 /* Why this case cannot be asked of this target; empty: it can. */
 static struct str unfit(struct arena *arena, const struct rehearsal *how, const struct scenario *scenario)
 {
-    struct str why = scenario_unfit(arena, scenario, how->mode);
+    struct str why = how->all_media ? (struct str){0} : scenario_unfit(arena, scenario, how->mode);
     if (why.n || how->mode == MODE_SIMULATE) return why;
     if (how->mode == MODE_SERVER && scenario->profile_named) {
         struct str like = how->adapter ? how->adapter->profile : str_c(how->server_profile);
