@@ -271,6 +271,11 @@ static void subject_name(struct fault_rule_subject *subject, const struct ca_aut
         authz->wildcard ? str_fmt(arena, "*.%.*s", STR_ARGS(authz->name)) : authz->name;
 }
 
+static void subject_order(struct fault_rule_subject *subject, const struct ca_order *order)
+{
+    if (subject->n_orders < COUNTOF(subject->orders)) subject->orders[subject->n_orders++] = (int)order->id;
+}
+
 /* Every rule counts every reply that concerns it, also when another rule acts. */
 static const struct fault *fault_for(struct ca *ca, const struct fault_rule_subject *subject)
 {
@@ -293,6 +298,9 @@ static const struct fault *visit_fault(const struct visit *visit)
 {
     struct fault_rule_subject subject = {.where = visit->name, .account = visit->account ? (int)visit->account->id : 0};
     if (visit->authz) subject_name(&subject, visit->authz, visit->turn->arena);
+    if (visit->order) subject_order(&subject, visit->order);
+    for (const struct ca_link *link = visit->authz ? visit->authz->orders : NULL; link; link = link->next)
+        subject_order(&subject, link->order);
     for (uint32_t i = 0; visit->order && i < visit->order->n_links; i++)
         subject_name(&subject, visit->order->links[i].authz, visit->turn->arena);
     return fault_for(visit->ca, &subject);

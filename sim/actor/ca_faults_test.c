@@ -85,6 +85,31 @@ static void test_by_name_and_account(void **state)
     desk_free(desk);
 }
 
+/* The order, and what belongs to it. */
+static void test_by_order(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_new("rfc8555");
+    struct fault_rule *second = add_rule(desk, "no-link", REQUEST_ANY);
+    second->order = 2;
+    second->times = 0;
+    desk_with_order(desk);
+    assert_string_equal(fault_of(desk), "");
+    read_authz(desk, 0);
+    assert_string_equal(fault_of(desk), "");
+    new_order(desk, "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"b.example.test\"}]}");
+    assert_string_equal(fault_of(desk), "no-link");
+    read_order(desk);
+    assert_string_equal(fault_of(desk), "no-link");
+    read_authz(desk, 0);
+    assert_string_equal(fault_of(desk), "no-link");
+    post(desk, challenge_url_of(desk, "http-01"), "");
+    assert_string_equal(fault_of(desk), "no-link");
+    post(desk, at(desk, "/account/1"), "");
+    assert_string_equal(fault_of(desk), "");
+    desk_free(desk);
+}
+
 /* Of two rules the first acts, and the other has counted all the same. A reply's own fault comes before any rule. */
 static void test_one_fault_a_reply(void **state)
 {
@@ -156,8 +181,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_by_request),          cmocka_unit_test(test_any_request),
-        cmocka_unit_test(test_by_name_and_account), cmocka_unit_test(test_one_fault_a_reply),
-        cmocka_unit_test(test_held_reply),          cmocka_unit_test(test_connections),
+        cmocka_unit_test(test_by_name_and_account), cmocka_unit_test(test_by_order),
+        cmocka_unit_test(test_one_fault_a_reply),   cmocka_unit_test(test_held_reply),
+        cmocka_unit_test(test_connections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

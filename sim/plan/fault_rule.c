@@ -23,7 +23,10 @@ bool fault_rule_concerns(const struct fault_rule *rule, const struct fault_rule_
     bool any = rule->where == REQUEST_ANY && subject->where != REQUEST_CONNECT;
     if (!any && rule->where != subject->where) return false;
     if (rule->account && rule->account != subject->account) return false;
-    if (!rule->name.n) return true;
+    bool of_order = !rule->order;
+    for (size_t i = 0; i < subject->n_orders; i++)
+        of_order |= rule->order == subject->orders[i];
+    if (!of_order || !rule->name.n) return of_order;
     for (size_t i = 0; i < subject->n_names; i++)
         if (str_is_nocase(subject->names[i], rule->name.at)) return true;
     return false;

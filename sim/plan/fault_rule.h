@@ -1,5 +1,5 @@
 /* Which message a fault meets: ca.faults of a scenario. A rule first says which of our CA's replies concern it (where,
- * name, account), then which of those it takes (nth, every, times). Whoever applies rules counts. */
+ * name, account, order), then which of those it takes (nth, every, times). Whoever applies rules counts. */
 #ifndef PLAN_FAULT_RULE_H
 #define PLAN_FAULT_RULE_H
 
@@ -37,6 +37,7 @@ struct fault_rule {
     enum request_name where;
     struct str name; /* the order or authorization is for this DNS name; empty = for any, or none */
     int account;     /* the account made as the nth; 0 = any, or none */
+    int order;       /* the order made as the nth, its authorizations and challenges too; 0 = any, or none */
     int nth, every;  /* the first reply that is met, and then each how many-th: 1, 1 */
     int times;       /* 1; 0 = for ever */
 };
@@ -46,7 +47,9 @@ struct fault_rule_subject {
     enum request_name where; /* REQUEST_ANY: none of those that have a name */
     struct str names[16];    /* of its order or authorization, with "*." */
     size_t n_names;
-    int account; /* 0 = none */
+    int account;    /* 0 = none */
+    int orders[16]; /* it is for one of these, or an authorization of several uses it */
+    size_t n_orders;
 };
 bool fault_rule_concerns(const struct fault_rule *rule, const struct fault_rule_subject *subject);
 /* `seen`: how many replies have concerned the rule by now, this one too. */

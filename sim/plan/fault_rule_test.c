@@ -16,7 +16,9 @@ static void test_which_replies_concern_a_rule(void **state)
     },
                                    order = {.where = REQUEST_NEW_ORDER},
                                    named = {.where = REQUEST_ANY, .name = {"b.example.test", 14}},
-                                   second = {.where = REQUEST_ANY, .account = 2}, connect = {.where = REQUEST_CONNECT};
+                                   second = {.where = REQUEST_ANY, .account = 2},
+                                   seventh = {.where = REQUEST_ANY, .order = 7}, connect = {.where = REQUEST_CONNECT};
+    static const struct fault_rule eighth = {.where = REQUEST_ANY, .order = 8};
     static const struct fault_rule_subject directory =
                                                {
                                                    .where = REQUEST_DIRECTORY
@@ -25,7 +27,9 @@ static void test_which_replies_concern_a_rule(void **state)
                                            new_order = {.where = REQUEST_NEW_ORDER,
                                                         .names = {{"a.example.test", 14}, {"B.example.test", 14}},
                                                         .n_names = 2,
-                                                        .account = 2};
+                                                        .account = 2,
+                                                        .orders = {3, 7},
+                                                        .n_orders = 2};
     static const struct {
         const struct fault_rule *rule;
         const struct fault_rule_subject *subject;
@@ -45,6 +49,9 @@ static void test_which_replies_concern_a_rule(void **state)
         {&named,   &new_order,  true },
         {&second,  &directory,  false},
         {&second,  &new_order,  true },
+        {&seventh, &directory,  false},
+        {&seventh, &new_order,  true },
+        {&eighth,  &new_order,  false},
     };
     for (size_t i = 0; i < COUNTOF(rows); i++)
         assert_int_equal(fault_rule_concerns(rows[i].rule, rows[i].subject), rows[i].concerns);

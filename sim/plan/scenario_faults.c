@@ -5,7 +5,7 @@
 
 static void read_rule(const struct desk *desk, struct node node, struct fault_rule *rule)
 {
-    static const char *const keys[] = {"fault", "where", "name", "account", "nth", "every", "times", "note"};
+    static const char *const keys[] = {"fault", "where", "name", "account", "order", "nth", "every", "times", "note"};
     struct node member;
     int64_t number;
     size_t n, i;
@@ -32,8 +32,10 @@ static void read_rule(const struct desk *desk, struct node node, struct fault_ru
         node_bad(desk, member, "\"%.*s\" is not a DNS name that an order may carry", STR_ARGS(rule->name));
     if ((member = node_member(desk, node, "account")).value && node_int(desk, member, 1, 1000, &number))
         rule->account = (int)number;
-    if (connect && (rule->name.n || rule->account))
-        node_bad(desk, node, "a connection is nobody's yet: \"name\" and \"account\" are for requests");
+    if ((member = node_member(desk, node, "order")).value && node_int(desk, member, 1, 1000, &number))
+        rule->order = (int)number;
+    if (connect && (rule->name.n || rule->account || rule->order))
+        node_bad(desk, node, "a connection is nobody's yet: \"name\", \"account\" and \"order\" are for requests");
     if ((member = node_member(desk, node, "nth")).value && node_int(desk, member, 1, 1000, &number))
         rule->nth = (int)number;
     if ((member = node_member(desk, node, "every")).value && node_int(desk, member, 1, 1000, &number))
@@ -81,6 +83,7 @@ struct str fault_rule_words(struct arena *arena, const struct fault_rule *rule)
     else if (rule->where != REQUEST_CONNECT) buf_fmt(&out, " to \"%s\"", request_name_text(rule->where));
     if (rule->name.n) buf_fmt(&out, " for %.*s", STR_ARGS(rule->name));
     if (rule->account) buf_fmt(&out, " of account %d", rule->account);
+    if (rule->order) buf_fmt(&out, " of order %d", rule->order);
     if (rule->every > 1) buf_fmt(&out, ", then on each %d%s", rule->every, ordinal_end(rule->every));
     if (rule->times > 1) buf_fmt(&out, ", %d times", rule->times);
     return buf_str(&out);
